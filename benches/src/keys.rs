@@ -1,0 +1,103 @@
+//! From a key press at the client to the pixel that changes on its screen, through a terminal program
+//! that paints a block of another colour for each key.
+
+use crate::login::options;
+use crate::probe::{Screen, until};
+use crate::report::summary;
+use anyhow::{Context, ensure};
+use serde_json::Value;
+use std::io::{Read, Write};
+use std::os::unix::net::UnixStream;
+use std::path::Path;
+use std::time::{Duration, Instant};
+use wrd_tests::client::Client;
+use wrd_tests::machine::Machine;
+use wrd_tests::server;
+
+const KEYS: u32 = 120;
+/// A place well within the block.
+const POINT: (u64, u64) = (400, 300);
+
+const BLOCK: &str = "import os
+colour = 1
+while os.read(0, 1):
+    colour = 3 - colour
+    os.write(1, b'\\x1b[H\\x1b[4%dm' % colour + (b' ' * 80 + b'\\r\\n') * 24)
+";
+
+pub fn latency(machine: &Machine) -> anyhow::Result<Value> {
+    machine.write("/opt/block.py", BLOCK)?;
+    machine.write(
+        "/home/alice/.config/wrd-dm/session.toml",
+        "[session]\ncommand = \"exec foot --maximized sh -c 'stty raw -echo; exec python3 /opt/block.py'\"\n",
+    )?;
+    machine.sh("chown -R alice: /home/alice/.config")?;
+    let client = Client::start(machine, options())?;
+    server::wait_state(machine, "alice", "connected")?;
+    // The terminal covers the place, whatever its colour.
+    std::thread::sleep(Duration::from_secs(3));
+    client.settle()?;
+    client.xdotool(&["mousemove", "960", "540"])?;
+    let screen = Screen::open(&client.screen_file())?;
+    let mut keyboard = Keyboard::connect(&machine.path(&format!("/tmp/.X11-unix/X{}", client.display())))?;
+    let mut samples = Vec::new();
+    for number in 0..KEYS {
+        let before = screen.pixel(POINT.0, POINT.1)?;
+        let pressed = Instant::now();
+        keyboard.tap(KEYCODE_A)?;
+        let changed = until("a pixel to change", || Ok(screen.pixel(POINT.0, POINT.1)? != before))
+            .inspect_err(|_| eprintln!("bench: the client's log:\n{}", client.log()))?;
+        // The first ones wake everything up.
+        if number >= 10 {
+            samples.push((changed - pressed).as_secs_f64() * 1000.0);
+        }
+        // Not in step with anybody's timer.
+        std::thread::sleep(Duration::from_millis(150 + u64::from(number * 37 % 50)));
+    }
+    drop(client);
+    machine.sh("rm -r /home/alice/.config")?;
+    server::clear(machine)?;
+    Ok(summary(samples))
+}
+
+/// XK_a on the keyboard of an X server with the usual (evdev) key codes.
+const KEYCODE_A: u8 = 38;
+
+/// A connection to an X server that can press keys: the few requests of the X protocol and of its XTEST
+/// extension that this takes.
+struct Keyboard {
+    socket: UnixStream,
+    xtest: u8,
+}
+
+impl Keyboard {
+    fn connect(path: &Path) -> anyhow::Result<Self> {
+        let mut socket = UnixStream::connect(path).with_context(|| format!("cannot connect to {}", path.display()))?;
+        // Little endian, protocol 11.0, no authorisation.
+        socket.write_all(&[b'l', 0, 11, 0, 0, 0, 0, 0, 0, 0, 0, 0])?;
+        let mut head = [0; 8];
+        socket.read_exact(&mut head)?;
+        let rest = usize::from(u16::from_le_bytes([head[6], head[7]])) * 4;
+        socket.read_exact(&mut vec![0; rest])?;
+        ensure!(head[0] == 1, "the X server refused the connection");
+        // QueryExtension "XTEST".
+        socket.write_all(&[98, 0, 4, 0, 5, 0, 0, 0, b'X', b'T', b'E', b'S', b'T', 0, 0, 0])?;
+        let mut reply = [0; 32];
+        socket.read_exact(&mut reply)?;
+        ensure!(reply[0] == 1 && reply[8] == 1, "the X server has no XTEST");
+        Ok(Self { socket, xtest: reply[9] })
+    }
+
+    /// Presses a key and lets it go, with one write.
+    fn tap(&mut self, code: u8) -> anyhow::Result<()> {
+        let mut requests = Vec::new();
+        // KeyPress and KeyRelease events.
+        for event in [2, 3] {
+            let mut request = [0; 36];
+            // XTestFakeInput, nine words long.
+            request[..6].copy_from_slice(&[self.xtest, 2, 9, 0, event, code]);
+            requests.extend_from_slice(&request);
+        }
+        Ok(self.socket.write_all(&requests)?)
+    }
+}

@@ -1,0 +1,37 @@
+//! What stands around the numbers, and how many of them become a few.
+
+use serde_json::{Value, json};
+use std::process::Command;
+use wrd_tests::machine::tree;
+
+/// What was measured, where and when, and how busy the machine was before.
+pub fn circumstances() -> Value {
+    json!({
+        "commit": output("git", &["describe", "--always", "--dirty"]),
+        "when": output("date", &["-u", "+%FT%TZ"]),
+        "cpu": cpu(),
+        "cores": std::thread::available_parallelism().map_or(0, usize::from),
+        "load_before": std::fs::read_to_string("/proc/loadavg").unwrap_or_default().trim(),
+    })
+}
+
+fn output(program: &str, args: &[&str]) -> String {
+    let output = Command::new(program).args(args).current_dir(tree()).output();
+    output.map(|output| String::from_utf8_lossy(&output.stdout).trim().to_owned()).unwrap_or_default()
+}
+
+fn cpu() -> String {
+    let info = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+    let model = info.lines().find_map(|line| line.strip_prefix("model name"));
+    model.unwrap_or_default().trim_start_matches(['\t', ' ', ':']).to_owned()
+}
+
+/// Median, 95th percentile and range of measurements, one decimal.
+pub fn summary(mut samples: Vec<f64>) -> Value {
+    samples.sort_by(f64::total_cmp);
+    let at = |share: f64| {
+        let index = ((samples.len() as f64 - 1.0) * share).round() as usize;
+        samples.get(index).map(|value| (value * 10.0).round() / 10.0)
+    };
+    json!({ "p50": at(0.5), "p95": at(0.95), "min": at(0.0), "max": at(1.0), "samples": samples.len() })
+}

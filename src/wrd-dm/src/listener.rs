@@ -1,0 +1,134 @@
+//! The listening sockets: handed over by systemd or opened by ourselves, and accepting from them.
+
+use anyhow::Context;
+use nix::errno::Errno;
+use nix::sys::socket::{setsockopt, sockopt};
+use std::fs::File;
+use std::io::ErrorKind;
+use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream};
+use std::time::{Duration, Instant};
+use wrd_proto::Address;
+
+/// Opens what `--listen` names.
+pub fn open(address: SocketAddr) -> anyhow::Result<TcpListener> {
+    TcpListener::bind(address).map_err(|error| match error.kind() {
+        ErrorKind::AddrInUse => anyhow::anyhow!(
+            "{address} is taken by another program (`ss -ltnp sport = :{}` shows which): end it, or choose another port with --listen",
+            address.port()
+        ),
+        ErrorKind::AddrNotAvailable => anyhow::anyhow!("{address} is no address of this machine: see --listen"),
+        ErrorKind::PermissionDenied => {
+            anyhow::anyhow!("port {} is for root only: choose one above 1023 with --listen", address.port())
+        }
+        _ => anyhow::Error::new(error).context(format!("cannot listen on {address}")),
+    })
+}
+
+/// Takes connections from one listener after the other.
+pub struct Acceptor {
+    /// Given up for a moment where no descriptor is left, so that a connection can be taken and closed
+    /// instead of waking us for ever.
+    spare: Option<File>,
+    refused: Quiet,
+}
+
+impl Acceptor {
+    pub fn new() -> anyhow::Result<Self> {
+        let spare = Some(File::open("/dev/null").context("cannot open /dev/null")?);
+        Ok(Self { spare, refused: Quiet::default() })
+    }
+
+    /// The next connection that waits, with its client's address.
+    pub fn accept(&mut self, listener: &TcpListener) -> Option<(TcpStream, Address)> {
+        match listener.accept() {
+            Ok((stream, address)) => {
+                prepare(&stream);
+                Some((stream, address_of(address.ip())))
+            }
+            Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::ConnectionAborted) => None,
+            Err(error) => {
+                let full = matches!(
+                    error.raw_os_error().map(Errno::from_raw),
+                    Some(Errno::EMFILE | Errno::ENFILE | Errno::ENOMEM | Errno::ENOBUFS)
+                );
+                if full {
+                    self.spare = None;
+                    let closed = listener.accept().is_ok();
+                    self.spare = File::open("/dev/null").ok();
+                    self.refuse(&format!("{error}; a connection was closed: {closed}"));
+                } else {
+                    self.refuse(&error.to_string());
+                }
+                None
+            }
+        }
+    }
+
+    /// Logs that connections are turned away, but not each of a flood.
+    pub fn refuse(&mut self, why: &str) {
+        if let Some(others) = self.refused.may_speak(Instant::now()) {
+            tracing::warn!(not_logged = others, "connection refused: {why}");
+        }
+    }
+}
+
+/// Says something at most once in ten seconds.
+#[derive(Default)]
+struct Quiet {
+    last: Option<Instant>,
+    silent: u32,
+}
+
+impl Quiet {
+    const EVERY: Duration = Duration::from_secs(10);
+
+    /// How often nothing was said since the last time, if something may be said now.
+    fn may_speak(&mut self, now: Instant) -> Option<u32> {
+        if self.last.is_some_and(|last| now.duration_since(last) < Self::EVERY) {
+            self.silent = self.silent.saturating_add(1);
+            return None;
+        }
+        self.last = Some(now);
+        Some(std::mem::take(&mut self.silent))
+    }
+}
+
+/// Small late packets are worse than many, and a client that vanished must be noticed some day.
+fn prepare(stream: &TcpStream) {
+    let set = || -> nix::Result<()> {
+        setsockopt(stream, sockopt::TcpNoDelay, &true)?;
+        setsockopt(stream, sockopt::KeepAlive, &true)?;
+        setsockopt(stream, sockopt::TcpKeepIdle, &60)?;
+        setsockopt(stream, sockopt::TcpKeepInterval, &10)?;
+        setsockopt(stream, sockopt::TcpKeepCount, &6)
+    };
+    if let Err(errno) = set() {
+        tracing::debug!("ignoring that a socket option cannot be set, the client may be gone already: {errno}");
+    }
+}
+
+/// The address as PAM and logs want it: an IPv4 client of an IPv6 listener is an IPv4 client.
+fn address_of(ip: IpAddr) -> Address {
+    Address::truncated(&ip.to_canonical().to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_mapped_address_is_an_ipv4_address() {
+        assert_eq!(address_of("::ffff:192.0.2.7".parse().unwrap()).as_str(), "192.0.2.7");
+        assert_eq!(address_of("2001:db8::1".parse().unwrap()).as_str(), "2001:db8::1");
+    }
+
+    #[test]
+    fn a_flood_is_counted_and_told_once_in_a_while() {
+        let start = Instant::now();
+        let mut quiet = Quiet::default();
+        assert_eq!(quiet.may_speak(start), Some(0));
+        assert_eq!(quiet.may_speak(start + Duration::from_secs(1)), None);
+        assert_eq!(quiet.may_speak(start + Duration::from_secs(9)), None);
+        assert_eq!(quiet.may_speak(start + Duration::from_secs(11)), Some(2));
+    }
+}

@@ -1,0 +1,385 @@
+//! The monitor's state and what it does for the tables: it turns events of sockets, children and time
+//! into calls of [`Table`], and the table's actions into calls of the kernel. It decides nothing itself.
+
+use crate::callers::{self, Callers};
+use crate::cert::Identity;
+use crate::listener::Acceptor;
+use crate::places::{GateUser, Mode};
+use crate::shutdown::Shutdown;
+use crate::table::{Action, Looked, Table, Timing};
+use crate::wire::Wire;
+use crate::{gates, leaders, notes, scan};
+use calloop::timer::{TimeoutAction, Timer};
+use calloop::{LoopHandle, LoopSignal, RegistrationToken};
+use nix::sys::signal::{Signal, kill};
+use nix::sys::socket::{AddressFamily, SockFlag, SockType, socketpair};
+use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
+use nix::unistd::Pid;
+use std::collections::BTreeMap;
+use std::net::TcpListener;
+use std::os::fd::{AsFd, OwnedFd};
+use std::time::{Duration, Instant, SystemTime};
+use wrd_config::{Paths, System};
+use wrd_proto::gate::{Start, ToGate, ToMonitor};
+use wrd_proto::leader::{FromLeader, ToLeader};
+use wrd_proto::session::{FromSession, ToSession};
+use wrd_proto::{Address, Bytes, ConnectionId, Line, Text};
+use wrd_sys::{ChannelError, RawChannel};
+
+/// Everything that one monitor has.
+pub struct Monitor {
+    pub handle: LoopHandle<'static, Monitor>,
+    pub signal: LoopSignal,
+    pub paths: Paths,
+    pub mode: Mode,
+    pub gate_user: GateUser,
+    pub config: System,
+    pub identity: Identity,
+    pub host_name: Text<255>,
+    pub table: Table,
+    pub acceptor: Acceptor,
+    pub listeners: Vec<RegistrationToken>,
+    pub callers: Callers,
+    pub children: BTreeMap<Pid, Child>,
+    pub shutdown: Option<Shutdown>,
+    pub sockets: Sockets,
+    pub alarm: Option<(Instant, RegistrationToken)>,
+    pub status: String,
+}
+
+/// The sockets to our own processes.
+#[derive(Default)]
+pub struct Sockets {
+    gates: BTreeMap<ConnectionId, Wire<Monitor, ToGate, ToMonitor>>,
+    leaders: BTreeMap<ConnectionId, Wire<Monitor, ToLeader, FromLeader>>,
+    sessions: BTreeMap<u32, Wire<Monitor, ToSession, FromSession>>,
+    /// The gate's end of a link that was offered to a session.
+    links: BTreeMap<ConnectionId, OwnedFd>,
+}
+
+/// What a child of ours is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Child {
+    Gate(ConnectionId),
+    Leader(ConnectionId),
+}
+
+impl Monitor {
+    /// How long things may take by this configuration.
+    pub fn timing(config: &System) -> Timing {
+        Timing {
+            login: Duration::from_secs(config.limits.login_seconds.into()),
+            // The leader keeps to `start_seconds` itself; PAM comes on top.
+            start: Duration::from_secs(u64::from(config.session.start_seconds) + 30),
+        }
+    }
+
+    /// A listener is ready.
+    pub fn accept(&mut self, listener: &TcpListener) {
+        let Some((stream, client)) = self.acceptor.accept(listener) else { return };
+        let limit = self.config.limits.connections as usize;
+        if self.table.connection_count() >= limit {
+            return self.acceptor.refuse(&format!("{limit} connections are the limit; client={client}"));
+        }
+        let (pid, channel) = match gates::start(&self.paths.libexec_dir, self.gate_user, stream) {
+            Ok(started) => started,
+            Err(error) => return self.acceptor.refuse(&format!("{error:#}; client={client}")),
+        };
+        let id = self.table.accepted(client.clone(), Instant::now());
+        self.children.insert(pid, Child::Gate(id));
+        tracing::info!("connection accepted; connection={id} client={client}");
+        let opened = Wire::open(&self.handle, channel, move |monitor: &mut Monitor, message| {
+            monitor.heard_gate(id, message);
+        });
+        match opened {
+            Ok(wire) => drop(self.sockets.gates.insert(id, wire)),
+            Err(error) => return self.table.broken(id, &format!("{error:#}")),
+        }
+        let start = self.start_message(id, client);
+        self.tell_gate(id, &ToGate::Start(start), None);
+    }
+
+    /// Does what the tables want done. Called after every turn of the loop.
+    pub fn settle(&mut self) {
+        self.perform_all();
+        callers::answer_all(self);
+        self.perform_all();
+        self.set_alarm();
+        self.tell_status();
+        self.go_on_with_shutdown();
+    }
+
+    /// Looks for sessions that are not in the table: a leader may have outlived an earlier monitor.
+    pub fn discover_sessions(&mut self) {
+        for uid in scan::uids(&self.paths.sessions_dir()) {
+            self.table.discover(uid);
+        }
+    }
+
+    /// Children have changed.
+    pub fn reap(&mut self) {
+        loop {
+            let status = match waitpid(None, Some(WaitPidFlag::WNOHANG)) {
+                Ok(WaitStatus::StillAlive) | Err(_) => return,
+                Ok(status) => status,
+            };
+            let failure = match status {
+                WaitStatus::Exited(_, 0) => None,
+                WaitStatus::Exited(_, code) => Some(format!("exit code {code}")),
+                WaitStatus::Signaled(_, signal, _) => Some(signal.to_string()),
+                _ => continue,
+            };
+            let Some(child) = status.pid().and_then(|pid| self.children.remove(&pid)) else { continue };
+            match child {
+                Child::Gate(id) => self.gate_ended(id, failure),
+                Child::Leader(id) => {
+                    if let Some(failure) = failure.filter(|_| self.shutdown.is_none()) {
+                        tracing::warn!("a session leader failed; connection={id} by={failure:?}");
+                    }
+                }
+            }
+        }
+    }
+
+    pub fn signal_children(&self, signal: Signal, which: impl Fn(Child) -> bool) {
+        for (pid, child) in &self.children {
+            // Not reaped yet, so the pid is still theirs.
+            if which(*child)
+                && let Err(errno) = kill(*pid, signal)
+            {
+                tracing::debug!("ignoring that {child:?} cannot be sent {signal}: {errno}");
+            }
+        }
+    }
+
+    fn gate_ended(&mut self, id: ConnectionId, failure: Option<String>) {
+        // Its last words may be here and not heard yet.
+        if let Some(wire) = self.sockets.gates.remove(&id) {
+            while let Ok(message) = wire.receive() {
+                self.table.gate_says(id, message);
+            }
+            self.perform_all();
+        }
+        if let Some(connection) = self.table.connection(id) {
+            let client = connection.client();
+            let user = connection.user().map(|user| user.as_str()).unwrap_or_default();
+            let seconds = connection.since().elapsed().as_secs();
+            match failure.filter(|_| !connection.is_explained()) {
+                Some(failure) => tracing::warn!(
+                    "connection ended by a fault of its gate; connection={id} client={client} user={user:?} seconds={seconds} by={failure:?}"
+                ),
+                None => {
+                    tracing::info!("connection ended; connection={id} client={client} user={user:?} seconds={seconds}");
+                }
+            }
+        }
+        self.table.gate_left(id);
+    }
+
+    fn heard_gate(&mut self, id: ConnectionId, message: Result<ToMonitor, ChannelError>) {
+        match message {
+            Ok(message) => self.table.gate_says(id, message),
+            Err(error) => {
+                // It is ending, which we learn when it has; or it only pretends, which its deadline ends.
+                self.sockets.gates.remove(&id);
+                if !matches!(error, ChannelError::Closed) {
+                    self.table.broken(id, &error.to_string());
+                }
+            }
+        }
+    }
+
+    fn heard_leader(&mut self, id: ConnectionId, message: Result<FromLeader, ChannelError>) {
+        match message {
+            Ok(message) => self.table.leader_says(id, message, Instant::now()),
+            Err(error) => {
+                if !matches!(error, ChannelError::Closed) {
+                    tracing::warn!("a session leader is not understood: {error}; connection={id}");
+                }
+                self.table.leader_left(id);
+            }
+        }
+    }
+
+    fn heard_session(&mut self, uid: u32, message: Result<FromSession, ChannelError>) {
+        match message {
+            Ok(message) => self.table.session_says(uid, message, Instant::now()),
+            Err(error) => {
+                if !matches!(error, ChannelError::Closed) {
+                    tracing::warn!("the leader of a session is not understood: {error}; uid={uid}");
+                }
+                self.table.session_left(uid);
+            }
+        }
+    }
+
+    fn perform_all(&mut self) {
+        while let Some(action) = self.table.next_action() {
+            self.perform(action);
+        }
+    }
+
+    fn perform(&mut self, action: Action) {
+        match action {
+            Action::Sign { id, scheme, message } => match self.sign(scheme, &message) {
+                Ok(signature) => self.tell_gate(id, &ToGate::Signature(signature), None),
+                Err(error) => self.table.broken(id, &error.to_string()),
+            },
+            Action::OpenLeader(id) => {
+                if let Err(error) = self.open_leader(id) {
+                    tracing::error!("no session leader for a login: {error:#}; connection={id}");
+                    self.table.login_failed(id, Line::truncated("The login service is not available."));
+                }
+            }
+            Action::RefuseGate(id, text) => self.tell_gate(id, &ToGate::Refused(text), None),
+            Action::Link(id) => match self.sockets.links.remove(&id) {
+                Some(link) => self.tell_gate(id, &ToGate::Link, Some(&link)),
+                None => self.table.broken(id, "its link is gone"),
+            },
+            Action::Release(id) => drop(self.sockets.gates.remove(&id)),
+            Action::EndGate(id) => {
+                self.sockets.gates.remove(&id);
+                self.signal_children(Signal::SIGKILL, |child| child == Child::Gate(id));
+            }
+            Action::TellLeader(id, message) => self.tell_leader(id, &message),
+            Action::DropLeader(id) => drop(self.sockets.leaders.remove(&id)),
+            Action::Look(uid) => self.look(uid),
+            Action::Attach { uid, id, client } => self.attach(uid, id, client),
+            Action::DropLink(id) => drop(self.sockets.links.remove(&id)),
+            Action::TellSession(uid, message) => self.tell_session(uid, &message, None),
+            Action::DropSession(uid) => drop(self.sockets.sessions.remove(&uid)),
+            Action::Note(note) => notes::log(&note),
+        }
+    }
+
+    fn sign(&self, scheme: u16, message: &[u8]) -> anyhow::Result<Bytes<1024>> {
+        Ok(Bytes::try_from(self.identity.signer.sign(scheme, message)?)?)
+    }
+
+    fn open_leader(&mut self, id: ConnectionId) -> anyhow::Result<()> {
+        let (channel, pid) = leaders::open(&self.mode, &self.paths)?;
+        if let Some(pid) = pid {
+            self.children.insert(pid, Child::Leader(id));
+        }
+        let wire = Wire::open(&self.handle, channel, move |monitor: &mut Monitor, message| {
+            monitor.heard_leader(id, message);
+        })?;
+        let (for_gate, for_leader) = RawChannel::pair()?;
+        let client = self.table.connection(id).map(|connection| connection.client().clone()).unwrap_or_default();
+        wire.send(&ToLeader::Begin { connection: id, client }, &[for_leader.as_fd()])?;
+        self.sockets.leaders.insert(id, wire);
+        self.tell_gate(id, &ToGate::Login, Some(&for_gate.into()));
+        Ok(())
+    }
+
+    fn look(&mut self, uid: u32) {
+        let (mut looked, channel) =
+            scan::look(&self.paths.session_socket(uid), self.mode.leader_uid(), SystemTime::now());
+        if let Some(channel) = channel {
+            let opened = Wire::open(&self.handle, channel, move |monitor: &mut Monitor, message| {
+                monitor.heard_session(uid, message);
+            });
+            match opened {
+                Ok(wire) => drop(self.sockets.sessions.insert(uid, wire)),
+                Err(error) => {
+                    tracing::error!("cannot speak with a session: {error:#}; uid={uid}");
+                    looked = Looked::Unusable(Line::truncated("Your session cannot be reached."));
+                }
+            }
+        }
+        self.table.looked(uid, looked, Instant::now());
+    }
+
+    fn attach(&mut self, uid: u32, id: ConnectionId, client: Address) {
+        match socketpair(AddressFamily::Unix, SockType::Stream, None, SockFlag::SOCK_CLOEXEC) {
+            Ok((for_gate, for_worker)) => {
+                self.sockets.links.insert(id, for_gate);
+                self.tell_session(uid, &ToSession::Attach { connection: id, client }, Some(&for_worker));
+            }
+            Err(errno) => {
+                tracing::error!("cannot make a link: {errno}; connection={id}");
+                let text = Line::truncated("The server has no room for another connection.");
+                self.table.session_says(uid, FromSession::AttachRefused { connection: id, text }, Instant::now());
+            }
+        }
+    }
+
+    fn tell_gate(&mut self, id: ConnectionId, message: &ToGate, fd: Option<&OwnedFd>) {
+        // A gate that has closed its channel is on its way out.
+        let Some(wire) = self.sockets.gates.get(&id) else { return };
+        let fds: Vec<_> = fd.iter().map(|fd| fd.as_fd()).collect();
+        match wire.send(message, &fds) {
+            Ok(()) | Err(ChannelError::Closed) => {}
+            Err(error) => self.table.broken(id, &format!("its gate cannot be told: {error}")),
+        }
+    }
+
+    fn tell_leader(&mut self, id: ConnectionId, message: &ToLeader) {
+        let Some(wire) = self.sockets.leaders.get(&id) else { return };
+        match wire.send(message, &[]) {
+            // That it closed is heard on the reading side.
+            Ok(()) | Err(ChannelError::Closed) => {}
+            Err(error) => {
+                tracing::warn!("a session leader cannot be told: {error}; connection={id}");
+                self.table.leader_left(id);
+            }
+        }
+    }
+
+    fn tell_session(&mut self, uid: u32, message: &ToSession, fd: Option<&OwnedFd>) {
+        let Some(wire) = self.sockets.sessions.get(&uid) else { return };
+        let fds: Vec<_> = fd.iter().map(|fd| fd.as_fd()).collect();
+        match wire.send(message, &fds) {
+            Ok(()) | Err(ChannelError::Closed) => {}
+            // Whoever waits for an answer has a deadline.
+            Err(error) => tracing::warn!("a session cannot be told: {error}; uid={uid}"),
+        }
+    }
+
+    fn start_message(&self, id: ConnectionId, client: Address) -> Start {
+        let limits = &self.config.limits;
+        Start {
+            connection: id,
+            client,
+            host_name: self.host_name.clone(),
+            chain: self.identity.chain.clone(),
+            schemes: self.identity.signer.schemes().to_vec(),
+            max_width: limits.max_width,
+            max_height: limits.max_height,
+            login_deadline_ms: limits.login_seconds.saturating_mul(1000),
+        }
+    }
+
+    /// One timer for the next deadline, none while nothing waits.
+    pub fn set_alarm(&mut self) {
+        let next = [self.table.next_deadline(), self.shutdown.as_ref().map(Shutdown::deadline)];
+        let next = next.into_iter().flatten().min();
+        if self.alarm.as_ref().map(|(at, _)| *at) == next {
+            return;
+        }
+        if let Some((_, token)) = self.alarm.take() {
+            self.handle.remove(token);
+        }
+        let Some(at) = next else { return };
+        let armed = self.handle.insert_source(Timer::from_deadline(at), |_, (), monitor: &mut Monitor| {
+            monitor.alarm = None;
+            monitor.table.expire(Instant::now());
+            TimeoutAction::Drop
+        });
+        match armed {
+            Ok(token) => self.alarm = Some((at, token)),
+            Err(error) => tracing::error!("cannot set a timer: {error}"),
+        }
+    }
+
+    fn tell_status(&mut self) {
+        let (sessions, attached) = self.table.session_count();
+        let plural = if sessions == 1 { "" } else { "s" };
+        let status = format!("{sessions} session{plural}, {attached} connected");
+        if status != self.status {
+            // Without systemd nobody listens, which is no fault.
+            let _ = sd_notify::notify(&[sd_notify::NotifyState::Status(&status)]);
+            self.status = status;
+        }
+    }
+}

@@ -1,0 +1,290 @@
+//! One connection: its stage, and which requests of its gate and its leader that stage allows.
+
+use super::{Action, Note, Table, Timing};
+use std::time::Instant;
+use wrd_proto::gate::ToMonitor;
+use wrd_proto::leader::{FromLeader, ToLeader};
+use wrd_proto::{Address, ConnectionId, Line, UserName};
+
+/// A connection from its accept until its gate is gone (or until the session it is starting is there).
+#[derive(Debug)]
+pub struct Connection {
+    pub(super) client: Address,
+    pub(super) since: Instant,
+    pub(super) user: Option<UserName>,
+    pub(super) stage: Stage,
+    pub(super) gate: Gate,
+    pub(super) leader: Leader,
+    pub(super) deadline: Option<Instant>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Stage {
+    /// X.224 up to Client Info; the next request may be `Sign`.
+    Unsigned,
+    /// The one signature is given; the next request may be `OpenLogin`.
+    Signed,
+    /// Gate and leader speak with each other.
+    Login,
+    /// Authenticated; waits in the line of its session.
+    Waiting(u32),
+    /// Its leader was told to start the session.
+    Starting(u32),
+    /// Its link was offered to the session.
+    Attaching(u32),
+    /// The gate has the link; the next request may be `Relaying`.
+    Linked(u32),
+    Relaying(u32),
+    /// Told why not, or being ended: nothing is allowed any more.
+    Over,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Gate {
+    Runs,
+    /// It is being killed, and told nothing any more.
+    Killed,
+    Gone,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Leader {
+    None,
+    Speaks,
+    Gone,
+}
+
+impl Connection {
+    pub fn gate_runs(&self) -> bool {
+        self.gate != Gate::Gone
+    }
+
+    /// Its end needs no further explanation: it said why, or we ended it.
+    pub fn is_explained(&self) -> bool {
+        self.gate == Gate::Killed || self.stage == Stage::Over
+    }
+
+    /// Somebody is still there to get a desktop.
+    pub(super) fn is_wanted(&self) -> bool {
+        self.gate == Gate::Runs
+    }
+
+    pub fn client(&self) -> &Address {
+        &self.client
+    }
+
+    /// Who is logged in, where somebody is.
+    pub fn user(&self) -> Option<&UserName> {
+        self.user.as_ref()
+    }
+
+    pub fn since(&self) -> Instant {
+        self.since
+    }
+}
+
+impl Table {
+    /// A connection was accepted; its gate is about to run.
+    pub fn accepted(&mut self, client: Address, now: Instant) -> ConnectionId {
+        self.last_id = self.last_id.saturating_add(1);
+        let id = ConnectionId(self.last_id);
+        let connection = Connection {
+            client,
+            since: now,
+            user: None,
+            stage: Stage::Unsigned,
+            gate: Gate::Runs,
+            leader: Leader::None,
+            deadline: Some(now + self.timing.login + Timing::GRACE),
+        };
+        self.connections.insert(id, connection);
+        id
+    }
+
+    /// The gate asks or tells something.
+    pub fn gate_says(&mut self, id: ConnectionId, message: ToMonitor) {
+        let Some(connection) = self.connections.get_mut(&id) else { return };
+        match (connection.stage, message) {
+            (Stage::Unsigned, ToMonitor::Sign { scheme, message }) => {
+                connection.stage = Stage::Signed;
+                self.act(Action::Sign { id, scheme, message });
+            }
+            (Stage::Signed, ToMonitor::OpenLogin) => {
+                connection.stage = Stage::Login;
+                connection.leader = Leader::Speaks;
+                self.act(Action::OpenLeader(id));
+            }
+            (Stage::Linked(uid), ToMonitor::Relaying) => {
+                connection.stage = Stage::Relaying(uid);
+                connection.deadline = None;
+                self.act(Action::Release(id));
+            }
+            (Stage::Relaying(_), _) => self.broken(id, "a message after the last"),
+            (_, ToMonitor::Failed { stage, reason }) => {
+                let client = connection.client.clone();
+                self.note(Note::GateFailed { id, client, stage, reason });
+                self.over(id);
+            }
+            (Stage::Over, _) => {}
+            (stage, ToMonitor::Sign { .. }) => self.broken(id, &format!("Sign while {stage:?}")),
+            (stage, ToMonitor::OpenLogin) => self.broken(id, &format!("OpenLogin while {stage:?}")),
+            (stage, ToMonitor::Relaying) => self.broken(id, &format!("Relaying while {stage:?}")),
+        }
+    }
+
+    /// The connection cannot go on, and its gate is not trusted to say so.
+    pub fn broken(&mut self, id: ConnectionId, reason: &str) {
+        let Some(connection) = self.connections.get(&id) else { return };
+        let client = connection.client.clone();
+        self.note(Note::Broken { id, client, reason: reason.to_owned() });
+        self.end_gate(id);
+    }
+
+    /// The gate's process is gone.
+    pub fn gate_left(&mut self, id: ConnectionId) {
+        let Some(connection) = self.connections.get_mut(&id) else { return };
+        connection.gate = Gate::Gone;
+        connection.deadline = None;
+        self.over(id);
+        self.forget(id);
+    }
+
+    /// No leader could be had for this connection.
+    pub fn login_failed(&mut self, id: ConnectionId, text: Line) {
+        if let Some(connection) = self.connections.get_mut(&id) {
+            connection.leader = Leader::Gone;
+            self.refuse(id, text);
+        }
+    }
+
+    /// The leader of a login tells something.
+    pub fn leader_says(&mut self, id: ConnectionId, message: FromLeader, now: Instant) {
+        let Some(connection) = self.connections.get_mut(&id) else { return };
+        match (connection.stage, message) {
+            (Stage::Login, FromLeader::Denied { user, text }) => {
+                let client = connection.client.clone();
+                self.note(Note::Denied { id, client, user, text });
+            }
+            (Stage::Login, FromLeader::Authenticated { uid, user }) => {
+                connection.user = Some(user.clone());
+                connection.stage = Stage::Waiting(uid);
+                let client = connection.client.clone();
+                self.note(Note::LoggedIn { id, client, uid, user: user.clone() });
+                self.wait_for_session(uid, id, user, now);
+            }
+            (Stage::Starting(uid), FromLeader::SessionReady) => self.session_ready(uid, id),
+            (Stage::Starting(uid), FromLeader::SessionFailed { text }) => {
+                // Gate and user hear it from the leader itself.
+                self.note(Note::Refused { id, text });
+                self.drop_leader(id);
+                self.start_failed(uid, id);
+            }
+            (Stage::Over, _) => {}
+            (stage, message) => {
+                let kind = match message {
+                    FromLeader::Denied { .. } => "Denied",
+                    FromLeader::Authenticated { .. } => "Authenticated",
+                    FromLeader::SessionReady => "SessionReady",
+                    FromLeader::SessionFailed { .. } => "SessionFailed",
+                };
+                self.broken(id, &format!("the leader said {kind} while {stage:?}"));
+                self.leader_left(id);
+            }
+        }
+    }
+
+    /// The leader of a login closed, or cannot be understood.
+    pub fn leader_left(&mut self, id: ConnectionId) {
+        let Some(connection) = self.connections.get_mut(&id) else { return };
+        if connection.leader != Leader::Speaks {
+            return;
+        }
+        connection.leader = Leader::Gone;
+        self.act(Action::DropLeader(id));
+        let Some(connection) = self.connections.get(&id) else { return };
+        match connection.stage {
+            // The gate hears of it on its own socket, and shows what the leader said last.
+            Stage::Login => self.over(id),
+            Stage::Waiting(_) => self.refuse(id, text("The login ended while its session was awaited.")),
+            Stage::Starting(uid) => {
+                self.refuse(id, text("Your session could not be started."));
+                self.start_failed(uid, id);
+            }
+            _ => {}
+        }
+    }
+
+    /// The deadline of a connection has passed.
+    pub(super) fn connection_late(&mut self, id: ConnectionId) {
+        let Some(connection) = self.connections.get_mut(&id) else { return };
+        connection.deadline = None;
+        let client = connection.client.clone();
+        self.note(Note::Deadline { id, client });
+        self.end_gate(id);
+    }
+
+    fn end_gate(&mut self, id: ConnectionId) {
+        if let Some(connection) = self.connections.get_mut(&id)
+            && connection.gate == Gate::Runs
+        {
+            connection.gate = Gate::Killed;
+            self.act(Action::EndGate(id));
+        }
+        self.over(id);
+    }
+
+    /// Tells the user why there is no session, by the leader where it still speaks for us.
+    pub(super) fn refuse(&mut self, id: ConnectionId, text: Line) {
+        let Some(connection) = self.connections.get(&id) else { return };
+        let gate = connection.gate;
+        let by_leader =
+            connection.leader == Leader::Speaks && matches!(connection.stage, Stage::Waiting(_) | Stage::Attaching(_));
+        self.note(Note::Refused { id, text: text.clone() });
+        if by_leader {
+            self.act(Action::TellLeader(id, ToLeader::Refused(text)));
+            self.drop_leader(id);
+        } else if gate == Gate::Runs {
+            self.act(Action::RefuseGate(id, text));
+        }
+        self.over(id);
+    }
+
+    /// Ends the part that this connection plays in the tables, but for a session that it is starting.
+    fn over(&mut self, id: ConnectionId) {
+        let Some(connection) = self.connections.get_mut(&id) else { return };
+        match connection.stage {
+            // Others may wait for this start, and the user may come back: the leader carries on.
+            Stage::Starting(_) => return,
+            Stage::Relaying(_) if connection.gate == Gate::Runs => return,
+            _ => {}
+        }
+        let stage = std::mem::replace(&mut connection.stage, Stage::Over);
+        self.drop_leader(id);
+        match stage {
+            Stage::Waiting(uid) => self.leave_line(uid, id),
+            Stage::Attaching(_) => self.act(Action::DropLink(id)),
+            _ => {}
+        }
+    }
+
+    pub(super) fn drop_leader(&mut self, id: ConnectionId) {
+        if let Some(connection) = self.connections.get_mut(&id)
+            && connection.leader == Leader::Speaks
+        {
+            connection.leader = Leader::Gone;
+            self.act(Action::DropLeader(id));
+        }
+    }
+
+    /// Removes what is left of a connection without a gate, unless it is starting a session.
+    pub(super) fn forget(&mut self, id: ConnectionId) {
+        let gone = |c: &Connection| c.gate == Gate::Gone && !matches!(c.stage, Stage::Starting(_));
+        if self.connections.get(&id).is_some_and(gone) {
+            self.connections.remove(&id);
+        }
+    }
+}
+
+pub(super) fn text(text: &str) -> Line {
+    Line::truncated(text)
+}

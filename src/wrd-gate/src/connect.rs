@@ -1,0 +1,142 @@
+//! From the first byte to Client Info: X.224, TLS, MCS and GCC, driven through the acceptor, recorded for
+//! the worker.
+
+use crate::client::{Client, ClientError};
+use crate::deadline::Deadline;
+use crate::monitor::Monitor;
+use anyhow::{Context, Result, bail};
+use ironrdp_acceptor::Acceptor;
+use std::sync::Arc;
+use std::time::Duration;
+use tracing::debug;
+use wrd_proto::Bytes;
+use wrd_proto::gate::{Stage, Start};
+use wrd_proto::transcript::{MAX_PDUS, MAX_TRANSCRIPT, Progress, Transcript};
+use wrd_rdp::acceptor::{DriveError, Pause, Waiting, drive, expects_client_info, new_acceptor, tls_is_up};
+use wrd_rdp::client::ClientSettings;
+use wrd_rdp::client_info::{ClientInfo, decode_client_info, scrub};
+use wrd_rdp::{DesktopSize, SecurityProtocol};
+
+/// A client that has said who it is and waits for licensing.
+pub struct Connected {
+    pub acceptor: Acceptor,
+    pub transcript: Transcript,
+    pub settings: ClientSettings,
+    pub info: ClientInfo,
+}
+
+/// What is offered, here and in the worker's replay.
+const SECURITY: SecurityProtocol = SecurityProtocol::SSL;
+
+/// How long each stage may take.
+const NEGOTIATION: Duration = Duration::from_secs(10);
+/// The client's user compares a fingerprint meanwhile: FreeRDP and Remmina ask in the middle of the handshake,
+/// others before what follows it.
+const HANDSHAKE: Duration = Duration::from_secs(100);
+const SEQUENCE: Duration = Duration::from_secs(100);
+
+/// Serves the client up to Client Info, by `last` at the latest. `stage` is kept at where it stands.
+pub fn connect(
+    client: &mut Client,
+    (monitor, start): (&Arc<Monitor>, &Start),
+    last: Deadline,
+    stage: &mut Stage,
+) -> Result<Connected> {
+    let max = DesktopSize { width: start.max_width, height: start.max_height };
+    let mut acceptor = new_acceptor(SECURITY, max);
+    let mut recorder = Recorder::new(max);
+
+    *stage = Stage::Negotiation;
+    let deadline = Deadline::after(NEGOTIATION).min(last);
+    loop {
+        let pdu = client.read_pdu(deadline)?;
+        recorder.record(&pdu)?;
+        if turn(client, &mut acceptor, Some(&pdu), deadline)? == Waiting::ForTls {
+            break;
+        }
+    }
+
+    *stage = Stage::Tls;
+    let config = crate::tls::config(start, monitor.clone())?;
+    client.start_tls(config, Deadline::after(HANDSHAKE).min(last))?;
+    tls_is_up(&mut acceptor);
+    debug!("tls is up: {}", client.tls_summary());
+
+    *stage = Stage::Connection;
+    let deadline = Deadline::after(SEQUENCE).min(last);
+    let mut waiting = turn(client, &mut acceptor, None, deadline)?;
+    let mut info = ClientInfo::default();
+    let mut settings = None;
+    while waiting != Waiting::AtLicensing {
+        let mut pdu = client.read_pdu(deadline)?;
+        if expects_client_info(&acceptor) {
+            info = decode_client_info(&pdu).context("client info")?;
+            scrub(&mut pdu).context("client info")?;
+            client.incoming.wipe_consumed();
+        } else if settings.is_none() {
+            settings = Some(ClientSettings::decode(&pdu)?);
+        }
+        recorder.record(&pdu)?;
+        waiting = turn(client, &mut acceptor, Some(&pdu), deadline)?;
+    }
+    let Some(settings) = settings else { bail!("the client never said what it is") };
+    Ok(Connected { acceptor, transcript: recorder.0, settings, info })
+}
+
+/// Goes on from licensing until the client is active, for the login screen.
+pub fn activate(client: &mut Client, acceptor: &mut Acceptor) -> Result<()> {
+    let deadline = Deadline::after(SEQUENCE);
+    let mut waiting = go(client, acceptor, None, Pause::Nowhere, deadline)?;
+    while waiting != Waiting::Active {
+        let pdu = client.read_pdu(deadline)?;
+        waiting = go(client, acceptor, Some(&pdu), Pause::Nowhere, deadline)?;
+    }
+    Ok(())
+}
+
+fn turn(client: &mut Client, acceptor: &mut Acceptor, pdu: Option<&[u8]>, deadline: Deadline) -> Result<Waiting> {
+    go(client, acceptor, pdu, Pause::BeforeLicensing, deadline)
+}
+
+/// One turn of the driver; what it produced is sent in any case, so that a refusal arrives.
+fn go(
+    client: &mut Client,
+    acceptor: &mut Acceptor,
+    pdu: Option<&[u8]>,
+    pause: Pause,
+    deadline: Deadline,
+) -> Result<Waiting> {
+    let mut output = Vec::new();
+    let result = drive(acceptor, pdu, pause, &mut output);
+    let sent = client.send(&output, deadline);
+    let waiting = match result {
+        Err(DriveError::Disconnected) => return Err(ClientError::Gone.into()),
+        other => other?,
+    };
+    sent?;
+    Ok(waiting)
+}
+
+struct Recorder(Transcript);
+
+impl Recorder {
+    fn new(max: DesktopSize) -> Self {
+        Self(Transcript {
+            security: SECURITY.bits(),
+            max_width: max.width,
+            max_height: max.height,
+            progress: Progress::Licensing,
+            pdus: Vec::new(),
+        })
+    }
+
+    fn record(&mut self, pdu: &[u8]) -> Result<()> {
+        // The frame has a few bytes for each PDU and for the whole besides the PDUs themselves.
+        let length = self.0.pdus.iter().map(|pdu| pdu.len() + 4).sum::<usize>() + pdu.len() + 64;
+        if self.0.pdus.len() >= MAX_PDUS || length > MAX_TRANSCRIPT {
+            bail!("the client said too much before its client info");
+        }
+        self.0.pdus.push(Bytes::try_from(pdu.to_vec())?);
+        Ok(())
+    }
+}

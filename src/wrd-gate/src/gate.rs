@@ -1,0 +1,240 @@
+//! The whole of one connection, in order.
+
+use crate::client::{Client, ClientError, Stream};
+use crate::connect::{Connected, activate, connect};
+use crate::deadline::{Deadline, WaitError, wait};
+use crate::greeter::{self, Greeter, Opening};
+use crate::login::{Event, Login};
+use crate::monitor::Monitor;
+use crate::relay::{End, Relay};
+use crate::{client, sandbox};
+use anyhow::{Context, Result, bail};
+use nix::poll::{PollFd, PollFlags};
+use std::os::fd::{AsFd, OwnedFd};
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
+use tracing::{debug, info, info_span, warn};
+use wrd_proto::gate::{Stage, Start, ToGate, ToMonitor};
+use wrd_proto::transcript::Progress;
+use wrd_rdp::DesktopSize;
+use wrd_rdp::acceptor::granted_size;
+use wrd_rdp::pdu::{self, EndReason};
+
+/// Descriptors that the monitor gives us.
+const CLIENT: i32 = 3;
+const MONITOR: i32 = 4;
+/// How long a client may take to read our last words.
+const GOOD_BYE: Duration = Duration::from_secs(2);
+
+/// Serves the connection and says how it ended.
+pub fn run() -> ExitCode {
+    let (client, monitor, start) = match prepare() {
+        Ok(prepared) => prepared,
+        Err(error) => {
+            warn!("cannot serve a connection: {error:#}");
+            return ExitCode::FAILURE;
+        }
+    };
+    let _span = info_span!("gate", connection = start.connection.0, client = %start.client).entered();
+    let mut gate = Gate { client: Some(client), monitor, start, stage: Stage::Negotiation };
+    match gate.serve() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => gate.report(&error),
+    }
+}
+
+/// Takes the descriptors over and goes into the sandbox; the first message tells what to serve.
+fn prepare() -> Result<(Client, Arc<Monitor>, Start)> {
+    let client = wrd_sys::listen::take_fd(CLIENT).context("descriptor 3, the client")?;
+    let monitor = wrd_sys::listen::take_fd(MONITOR).context("descriptor 4, the monitor")?;
+    let client = Client::new(client)?;
+    let monitor = Arc::new(Monitor::new(monitor)?);
+    sandbox::enter().context("sandbox")?;
+    match monitor.receive()? {
+        (ToGate::Start(start), None) => Ok((client, monitor, start)),
+        _ => bail!("the monitor's first message is no start"),
+    }
+}
+
+struct Gate {
+    /// Gone once it was closed.
+    client: Option<Client>,
+    monitor: Arc<Monitor>,
+    start: Start,
+    stage: Stage,
+}
+
+/// How a login ended well.
+enum LoggedIn {
+    Link(OwnedFd, Progress),
+    /// The user has read what is wrong; nothing is left to say.
+    Over(EndReason),
+}
+
+impl Gate {
+    fn serve(&mut self) -> Result<()> {
+        let Some(mut client) = self.client.take() else { return Ok(()) };
+        let result = self.serve_client(&mut client);
+        match result {
+            Ok((LoggedIn::Link(link, progress), connected)) => self.relay(client, link, (progress, connected)),
+            Ok((LoggedIn::Over(reason), _)) => {
+                self.say_good_bye(client, reason);
+                Ok(())
+            }
+            Err(error) => {
+                let timed_out = matches!(error.downcast_ref(), Some(ClientError::TimedOut));
+                if self.stage == Stage::Login && timed_out {
+                    self.say_good_bye(client, EndReason::LogonTimeout);
+                } else {
+                    client.close(GOOD_BYE);
+                }
+                Err(error)
+            }
+        }
+    }
+
+    /// Up to a login that succeeded, or failed for good.
+    fn serve_client(&mut self, client: &mut Client) -> Result<(LoggedIn, Connected)> {
+        let deadline = Deadline::after(Duration::from_millis(self.start.login_deadline_ms.into()));
+        let mut connected = connect(client, (&self.monitor, &self.start), deadline, &mut self.stage)?;
+        self.stage = Stage::Login;
+        let settings = &connected.settings;
+        debug!(
+            "client {:?}, build {}, {}×{} at {} %, keyboard {:#x}, user {:?}",
+            settings.name.as_str(),
+            settings.build,
+            settings.width,
+            settings.height,
+            settings.desktop_scale,
+            settings.keyboard.layout,
+            connected.info.user.as_str(),
+        );
+        let mut login = Login::new(self.monitor.clone());
+        let opening = match try_client_info(client, &mut login, &mut connected, deadline)? {
+            Some(Event::Link(link)) => return Ok((LoggedIn::Link(link, Progress::Licensing), connected)),
+            Some(Event::Denied { text, may_retry: true }) => Opening::Denied(text),
+            Some(Event::Denied { text, may_retry: false } | Event::Failed(text)) => Opening::Failed(text),
+            Some(Event::Accepted) | None => Opening::Fresh,
+        };
+        let logged_in = self.login_screen(client, &mut connected, (login, opening), deadline)?;
+        Ok((logged_in, connected))
+    }
+
+    fn login_screen(
+        &self,
+        client: &mut Client,
+        connected: &mut Connected,
+        (login, opening): (Login, Opening),
+        deadline: Deadline,
+    ) -> Result<LoggedIn> {
+        activate(client, &mut connected.acceptor)?;
+        let asked = DesktopSize { width: connected.settings.width, height: connected.settings.height };
+        let max = DesktopSize { width: self.start.max_width, height: self.start.max_height };
+        let scene = greeter::Scene {
+            size: granted_size(asked, max),
+            scale: connected.settings.desktop_scale,
+            host_name: self.start.host_name.to_string(),
+            keyboard: connected.settings.keyboard,
+        };
+        let mut greeter = Greeter::new(scene, &connected.info.user, opening);
+        Ok(match greeter.run(client, login, deadline)? {
+            greeter::Outcome::Link(link) => {
+                client.send(&pdu::deactivate_all(), Deadline::after(GOOD_BYE))?;
+                LoggedIn::Link(link, Progress::Deactivated)
+            }
+            greeter::Outcome::Closed => LoggedIn::Over(EndReason::Denied),
+            greeter::Outcome::Cancelled => LoggedIn::Over(EndReason::DisconnectedByUser),
+        })
+    }
+
+    fn relay(&mut self, client: Client, link: OwnedFd, (progress, connected): (Progress, Connected)) -> Result<()> {
+        self.stage = Stage::Relay;
+        let mut transcript = connected.transcript;
+        transcript.progress = progress;
+        // Nothing of the login is needed any more, its memory least of all.
+        drop((connected.acceptor, connected.settings, connected.info));
+        let relay = Relay::begin(client, link, &transcript)?;
+        drop(transcript);
+        if let Err(error) = self.monitor.send(&ToMonitor::Relaying) {
+            debug!("ignoring that the monitor cannot be told, which a restart of it must not mean: {error}");
+        }
+        sandbox::relay_only()?;
+        let (client, end) = relay.run();
+        client.close(GOOD_BYE);
+        match end? {
+            // No fault of this process: the client has been told, and the session's leader says why.
+            End::WorkerLost => warn!("the session went away without a word"),
+            End::ByWorker => info!("the session ended the connection"),
+            End::ByClient => info!("the client disconnected"),
+        }
+        Ok(())
+    }
+
+    fn say_good_bye(&self, mut client: Client, reason: EndReason) {
+        if let Err(error) = client.send(&pdu::end(reason), Deadline::after(GOOD_BYE)) {
+            debug!("ignoring that the client does not hear the reason: {error}");
+        }
+        client.close(GOOD_BYE);
+    }
+
+    /// One line for the journal, the same for the monitor.
+    fn report(&self, error: &anyhow::Error) -> ExitCode {
+        let stage = match self.stage {
+            Stage::Negotiation => "negotiation",
+            Stage::Tls => "tls",
+            Stage::Connection => "connection",
+            Stage::Login => "login",
+            Stage::Relay => "relay",
+        };
+        if self.stage != Stage::Relay {
+            self.monitor.failed(self.stage, &format!("{error:#}"));
+        }
+        if matches!(error.downcast_ref(), Some(ClientError::Gone)) {
+            info!(stage, "the client disconnected");
+            return ExitCode::SUCCESS;
+        }
+        warn!(stage, "{error:#}");
+        ExitCode::FAILURE
+    }
+}
+
+/// Tries what the client sent, once; `None` where it sent nothing to try.
+fn try_client_info(
+    client: &mut Client,
+    login: &mut Login,
+    connected: &mut Connected,
+    deadline: Deadline,
+) -> Result<Option<Event>> {
+    let info = &mut connected.info;
+    let Some(password) = info.password.take().filter(|_| !info.user.is_empty()) else { return Ok(None) };
+    if let Err(event) = login.submit(info.user.clone(), info.domain.clone(), password) {
+        return Ok(Some(event));
+    }
+    let mut accepted = false;
+    loop {
+        match login.next_event() {
+            Some(Event::Accepted) => accepted = true,
+            Some(event) => return Ok(Some(event)),
+            None => {}
+        }
+        if !accepted && deadline.is_over() {
+            return Err(ClientError::TimedOut.into());
+        }
+        let mut fds = Vec::with_capacity(3);
+        // A full buffer is read on later; until then only the login counts.
+        if client.incoming.len() < client::MOST_INCOMING {
+            fds.push(PollFd::new(client.as_fd(), PollFlags::POLLIN));
+        }
+        login.watch(&mut fds);
+        let until = login.deadline().map_or(deadline, |own| if accepted { own } else { own.min(deadline) });
+        match wait(&mut fds, Some(until)) {
+            Ok(()) | Err(WaitError::TimedOut) => {}
+            Err(error) => return Err(error.into()),
+        }
+        drop(fds);
+        if client.receive()? == Stream::Ended {
+            return Err(ClientError::Gone.into());
+        }
+    }
+}

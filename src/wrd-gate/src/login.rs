@@ -1,0 +1,197 @@
+//! One login as the gate sees it: a leader is asked for with the first credentials, tries them, and once it
+//! has accepted some the link comes from the monitor.
+//!
+//! Driven by descriptors that become readable; nothing here waits. A leader is only asked for when there is
+//! something to try, so that strangers who look at the login screen cost no process of root.
+
+use crate::deadline::Deadline;
+use crate::monitor::{Monitor, MonitorError};
+use nix::poll::{PollFd, PollFlags};
+use std::os::fd::{AsFd, OwnedFd};
+use std::sync::Arc;
+use std::time::Duration;
+use tracing::debug;
+use wrd_proto::gate::{ToGate, ToMonitor};
+use wrd_proto::login::{FromGate, FromLeader};
+use wrd_proto::{Line, Secret, UserName};
+use wrd_sys::channel::Blocking;
+use wrd_sys::{Channel, ChannelError, RawChannel};
+
+/// What became of the credentials.
+#[derive(Debug)]
+pub enum Event {
+    Denied {
+        text: Line,
+        may_retry: bool,
+    },
+    /// The session is being found or started.
+    Accepted,
+    /// The session is there.
+    Link(OwnedFd),
+    /// No session can be had, or the login cannot go on; the text is for the screen.
+    Failed(Line),
+}
+
+pub struct Login {
+    monitor: Arc<Monitor>,
+    leader: Option<Channel<FromGate, FromLeader>>,
+    state: State,
+    deadline: Option<Deadline>,
+}
+
+enum State {
+    /// No leader was asked for yet.
+    New,
+    /// A leader was asked for, to try these.
+    Opening(FromGate),
+    /// The leader waits for credentials.
+    Idle,
+    /// The leader tries some.
+    Trying,
+    /// Some were accepted.
+    Accepted,
+    /// Nothing more can come of this.
+    Over,
+}
+
+/// PAM may be slow: modules that ask over the network, and delays after a failure.
+const VERDICT: Duration = Duration::from_secs(60);
+/// Starting a session for the first time: a home that is mounted, a user manager.
+const SESSION: Duration = Duration::from_secs(90);
+
+impl Login {
+    pub fn new(monitor: Arc<Monitor>) -> Self {
+        Self { monitor, leader: None, state: State::New, deadline: None }
+    }
+
+    /// Has these credentials tried. Only while nothing else is being tried.
+    pub fn submit(&mut self, user: UserName, domain: UserName, password: Secret) -> Result<(), Event> {
+        let credentials = FromGate::Credentials { user, domain, password };
+        self.deadline = Some(Deadline::after(VERDICT));
+        match &self.state {
+            State::New => {
+                self.monitor.send(&ToMonitor::OpenLogin).map_err(|error| self.lost(&error))?;
+                self.state = State::Opening(credentials);
+                Ok(())
+            }
+            State::Idle => self.hand_over(&credentials),
+            State::Opening(_) | State::Trying | State::Accepted | State::Over => {
+                Err(self.fail("The login cannot be tried again. Please connect again."))
+            }
+        }
+    }
+
+    /// Whether credentials are being tried or a session is being made.
+    pub fn is_busy(&self) -> bool {
+        matches!(self.state, State::Opening(_) | State::Trying | State::Accepted)
+    }
+
+    /// When what is under way has failed.
+    pub fn deadline(&self) -> Option<Deadline> {
+        if self.is_busy() { self.deadline } else { None }
+    }
+
+    /// What to wait for: the monitor and, where there is one, the leader.
+    pub fn watch<'a>(&'a self, fds: &mut Vec<PollFd<'a>>) {
+        if matches!(self.state, State::Over) {
+            return;
+        }
+        fds.push(PollFd::new(self.monitor.as_fd(), PollFlags::POLLIN));
+        if let Some(leader) = &self.leader {
+            fds.push(PollFd::new(leader.as_fd(), PollFlags::POLLIN));
+        }
+    }
+
+    /// The next thing that happened, if anything did.
+    pub fn next_event(&mut self) -> Option<Event> {
+        if matches!(self.state, State::Over) {
+            return None;
+        }
+        if self.deadline().is_some_and(Deadline::is_over) {
+            return Some(self.fail("The login took too long. Please connect again."));
+        }
+        self.hear_monitor().or_else(|| self.hear_leader())
+    }
+
+    fn hear_monitor(&mut self) -> Option<Event> {
+        match self.monitor.try_receive() {
+            Ok(None) => None,
+            Ok(Some((ToGate::Login, Some(fd)))) => {
+                let State::Opening(credentials) = std::mem::replace(&mut self.state, State::Idle) else {
+                    return Some(self.fail("The login service is confused. Please connect again."));
+                };
+                let leader: Channel<FromGate, FromLeader> = RawChannel::from(fd).typed();
+                if let Err(errno) = leader.set_nonblocking(Blocking::No) {
+                    return Some(self.lost(&errno));
+                }
+                self.leader = Some(leader);
+                self.hand_over(&credentials).err()
+            }
+            Ok(Some((ToGate::Link, Some(fd)))) if matches!(self.state, State::Accepted | State::Trying) => {
+                self.end();
+                Some(Event::Link(fd))
+            }
+            Ok(Some((ToGate::Refused(line), _))) => {
+                self.end();
+                Some(Event::Failed(line))
+            }
+            Ok(Some(_)) => Some(self.fail("The login service is confused. Please connect again.")),
+            Err(error) => Some(self.lost(&error)),
+        }
+    }
+
+    fn hear_leader(&mut self) -> Option<Event> {
+        let message = self.leader.as_ref()?.recv();
+        match message {
+            Err(ChannelError::WouldBlock) => None,
+            Ok(FromLeader::Denied { text, may_retry }) if matches!(self.state, State::Trying) => {
+                self.state = State::Idle;
+                if !may_retry {
+                    self.end();
+                }
+                Some(Event::Denied { text, may_retry })
+            }
+            Ok(FromLeader::Accepted) if matches!(self.state, State::Trying) => {
+                self.state = State::Accepted;
+                self.deadline = Some(Deadline::after(SESSION));
+                Some(Event::Accepted)
+            }
+            Ok(FromLeader::SessionFailed { text }) => {
+                self.end();
+                Some(Event::Failed(text))
+            }
+            Ok(_) => Some(self.fail("The login service is confused. Please connect again.")),
+            // Its work is done: another leader has the session, and the link is on its way.
+            Err(_) if matches!(self.state, State::Accepted) => {
+                self.leader = None;
+                None
+            }
+            Err(error) => Some(self.lost(&error)),
+        }
+    }
+
+    fn hand_over(&mut self, credentials: &FromGate) -> Result<(), Event> {
+        let sent = match &self.leader {
+            Some(leader) => leader.send(credentials).map_err(MonitorError::Channel),
+            None => Err(MonitorError::OutOfTurn),
+        };
+        sent.map_err(|error| self.lost(&error))?;
+        self.state = State::Trying;
+        Ok(())
+    }
+
+    fn lost(&mut self, error: &dyn std::fmt::Debug) -> Event {
+        debug!("the login ends: {error:?}");
+        self.fail("The login service was interrupted. Please connect again.")
+    }
+
+    fn fail(&mut self, text: &str) -> Event {
+        self.end();
+        Event::Failed(Line::truncated(text))
+    }
+
+    fn end(&mut self) {
+        self.state = State::Over;
+        self.leader = None;
+    }
+}

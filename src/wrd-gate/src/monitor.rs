@@ -1,0 +1,92 @@
+//! The monitor, as the gate sees it: a message socket, always with a deadline.
+
+use crate::deadline::{Deadline, WaitError, wait};
+use nix::poll::{PollFd, PollFlags};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::time::Duration;
+use wrd_proto::gate::{Stage, ToGate, ToMonitor};
+use wrd_proto::{Bytes, Line};
+use wrd_sys::channel::Blocking;
+use wrd_sys::{Channel, ChannelError, RawChannel};
+
+#[derive(Debug)]
+pub struct Monitor(Channel<ToMonitor, ToGate>);
+
+#[derive(Debug, thiserror::Error)]
+pub enum MonitorError {
+    #[error("the monitor")]
+    Channel(#[from] ChannelError),
+    #[error("the monitor")]
+    Wait(#[from] WaitError),
+    #[error("the monitor answered out of turn")]
+    OutOfTurn,
+    #[error("{0}")]
+    Refused(Line),
+}
+
+/// How long the monitor may take for anything that needs nobody else.
+const ANSWER: Duration = Duration::from_secs(10);
+
+impl Monitor {
+    pub fn new(fd: OwnedFd) -> Result<Self, ChannelError> {
+        let channel = RawChannel::from(fd).typed();
+        channel.set_nonblocking(Blocking::No)?;
+        Ok(Self(channel))
+    }
+
+    pub fn send(&self, message: &ToMonitor) -> Result<(), MonitorError> {
+        let deadline = Deadline::after(ANSWER);
+        loop {
+            match self.0.send(message) {
+                Err(ChannelError::WouldBlock) => {
+                    wait(&mut [PollFd::new(self.0.as_fd(), PollFlags::POLLOUT)], Some(deadline))?;
+                }
+                other => return Ok(other?),
+            }
+        }
+    }
+
+    /// The next message, waited for.
+    pub fn receive(&self) -> Result<(ToGate, Option<OwnedFd>), MonitorError> {
+        let deadline = Deadline::after(ANSWER);
+        loop {
+            match self.0.recv_fd() {
+                Err(ChannelError::WouldBlock) => {
+                    wait(&mut [PollFd::new(self.0.as_fd(), PollFlags::POLLIN)], Some(deadline))?;
+                }
+                other => return Ok(other?),
+            }
+        }
+    }
+
+    /// The next message if one is there.
+    pub fn try_receive(&self) -> Result<Option<(ToGate, Option<OwnedFd>)>, MonitorError> {
+        match self.0.recv_fd() {
+            Ok(message) => Ok(Some(message)),
+            Err(ChannelError::WouldBlock) => Ok(None),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Has the monitor sign a TLS handshake.
+    pub fn sign(&self, scheme: u16, message: &[u8]) -> Result<Vec<u8>, MonitorError> {
+        let message = Bytes::try_from(message.to_vec()).map_err(|_| MonitorError::OutOfTurn)?;
+        self.send(&ToMonitor::Sign { scheme, message })?;
+        match self.receive()? {
+            (ToGate::Signature(signature), None) => Ok(signature.into_vec()),
+            (ToGate::Refused(line), _) => Err(MonitorError::Refused(line)),
+            _ => Err(MonitorError::OutOfTurn),
+        }
+    }
+
+    /// Says that and why the gate gives up. A monitor that is gone cannot hear it, which changes nothing.
+    pub fn failed(&self, stage: Stage, reason: &str) {
+        let _ = self.0.send(&ToMonitor::Failed { stage, reason: Line::truncated(reason) });
+    }
+}
+
+impl AsFd for Monitor {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.0.as_fd()
+    }
+}

@@ -1,0 +1,401 @@
+//! Whole logins: a real client on one side, the test as monitor, leader and worker on the other.
+
+mod common;
+
+use common::client::Client;
+use common::{Identity, Monitor, accept, accept_logging, denied, dial, listener};
+use ironrdp_acceptor::Acceptor;
+use ironrdp_connector::connection_activation::ConnectionActivationState;
+use ironrdp_connector::{ClientConnectorState, Sequence};
+use ironrdp_core::WriteBuf;
+use std::io::{Read, Write};
+use std::os::unix::net::UnixStream;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+use wrd_proto::Line;
+use wrd_proto::gate::{Stage, ToMonitor};
+use wrd_proto::login::{FromGate, FromLeader};
+use wrd_proto::transcript::{Progress, Transcript};
+use wrd_rdp::acceptor::{Pause, Waiting, drive, new_acceptor};
+use wrd_rdp::framing::PduBuffer;
+use wrd_rdp::pdu;
+use wrd_rdp::replay::{replay, settings};
+use wrd_sys::Channel;
+
+const SOON: Duration = Duration::from_secs(30);
+
+/// Connects; the closure plays monitor, leader and worker in a thread of its own.
+fn play<T: Send + 'static>(
+    password: &str,
+    deadline_ms: u32,
+    server: impl FnOnce(Monitor, &Identity) -> T + Send + 'static,
+) -> (Client, std::thread::JoinHandle<T>) {
+    let identity = Arc::new(Identity::new());
+    let (listener, address) = listener();
+    let socket = dial(address);
+    let monitor = accept(&listener, &identity, deadline_ms);
+    let thread = {
+        let identity = identity.clone();
+        std::thread::spawn(move || server(monitor, &identity))
+    };
+    (Client::start(socket, &identity, password), thread)
+}
+
+fn open(monitor: &Monitor, identity: &Identity) -> Channel<FromLeader, FromGate> {
+    assert_eq!(monitor.next(identity), ToMonitor::OpenLogin);
+    monitor.open_login()
+}
+
+fn expect_password(leader: &Channel<FromLeader, FromGate>, wanted: &str) {
+    let FromGate::Credentials { user, password, .. } = leader.recv().unwrap();
+    assert_eq!(user.as_str(), "alice");
+    assert_eq!(password.expose(), wanted.as_bytes());
+}
+
+fn read_transcript(link: &mut UnixStream) -> Transcript {
+    let mut length = [0; 4];
+    link.read_exact(&mut length).unwrap();
+    let mut block = vec![0; u32::from_le_bytes(length) as usize];
+    link.read_exact(&mut block).unwrap();
+    wrd_sys::channel::decode(&block).unwrap()
+}
+
+/// A worker that has taken the link and the transcript.
+fn take_over(monitor: &Monitor, identity: &Identity) -> (UnixStream, Acceptor, Transcript) {
+    let mut link = monitor.link();
+    let transcript = read_transcript(&mut link);
+    assert_eq!(monitor.next(identity), ToMonitor::Relaying);
+    let (security, size) = settings(&transcript);
+    let acceptor = replay(new_acceptor(security, size), &transcript).unwrap().acceptor;
+    (link, acceptor, transcript)
+}
+
+/// Brings the client to its desktop over the link.
+fn activate(link: &mut UnixStream, acceptor: &mut Acceptor) {
+    let mut incoming = PduBuffer::default();
+    let mut output = Vec::new();
+    drive(acceptor, None, Pause::Nowhere, &mut output).unwrap();
+    link.write_all(&output).unwrap();
+    loop {
+        let pdu = common::client::next_pdu(link, &mut incoming).expect("a PDU of the client");
+        let mut output = Vec::new();
+        let waiting = drive(acceptor, Some(&pdu), Pause::Nowhere, &mut output).unwrap();
+        link.write_all(&output).unwrap();
+        if waiting == Waiting::Active {
+            return;
+        }
+    }
+}
+
+/// A login with the right password at once, up to the relay.
+fn relayed<T: Send + 'static>(
+    worker: impl FnOnce(UnixStream, Monitor) -> T + Send + 'static,
+) -> (Client, std::thread::JoinHandle<T>) {
+    let (mut client, server) = play("secret", 60_000, |monitor, identity| {
+        let leader = open(&monitor, identity);
+        expect_password(&leader, "secret");
+        leader.send(&FromLeader::Accepted).unwrap();
+        // As when another leader has the session already: this one ends before the link is there.
+        drop(leader);
+        std::thread::sleep(Duration::from_millis(50));
+        let (mut link, mut acceptor, transcript) = take_over(&monitor, identity);
+        assert_eq!(transcript.progress, Progress::Licensing);
+        let secret: Vec<u8> = "secret".encode_utf16().flat_map(u16::to_le_bytes).collect();
+        assert!(!transcript.pdus.iter().any(|pdu| pdu.windows(secret.len()).any(|w| w == secret)));
+        activate(&mut link, &mut acceptor);
+        worker(link, monitor)
+    });
+    client.until_active();
+    (client, server)
+}
+
+/// A server PDU of `length` bytes that says nothing.
+fn filler(length: u16, fill: u8) -> Vec<u8> {
+    let mut pdu = vec![3, 0];
+    pdu.extend(length.to_be_bytes());
+    pdu.resize(length.into(), fill);
+    pdu
+}
+
+#[test]
+fn the_right_password_at_once_needs_no_screen() {
+    let (mut client, server) = relayed(|mut link, mut monitor| {
+        let mut heard = [0; 4];
+        link.read_exact(&mut heard).unwrap();
+        assert_eq!(heard, [0x04, 0x04, 0x00, 0x1e]);
+        link.write_all(&filler(20, 7)).unwrap();
+        link.write_all(&pdu::end(pdu::EndReason::TakenOver)).unwrap();
+        drop(link);
+        monitor.exit_code(SOON)
+    });
+    client.stream.write_all(&[0x04, 0x04, 0x00, 0x1e]).unwrap();
+    assert_eq!(client.next().unwrap(), filler(20, 7));
+    assert_eq!(client.next().unwrap(), pdu::set_error_info(pdu::EndReason::TakenOver));
+    assert_eq!(client.next().unwrap(), pdu::disconnect_ultimatum());
+    assert_eq!(client.next(), None, "nothing of the gate's own behind a worker's good-bye");
+    drop(client);
+    assert_eq!(server.join().unwrap(), Some(0));
+}
+
+#[test]
+fn a_wrong_password_then_the_right_one_on_the_login_screen() {
+    let (mut client, server) = play("wrong", 60_000, |mut monitor, identity| {
+        let leader = open(&monitor, identity);
+        expect_password(&leader, "wrong");
+        leader.send(&denied("No.")).unwrap();
+        expect_password(&leader, "also wrong");
+        leader.send(&denied("No.")).unwrap();
+        expect_password(&leader, "geheim€");
+        leader.send(&FromLeader::Accepted).unwrap();
+        let (mut link, mut acceptor, transcript) = take_over(&monitor, identity);
+        assert_eq!(transcript.progress, Progress::Deactivated);
+        activate(&mut link, &mut acceptor);
+        link.write_all(&pdu::end(pdu::EndReason::LoggedOut)).unwrap();
+        drop(link);
+        monitor.exit_code(SOON)
+    });
+    client.until_active();
+    client.type_line("also wrong");
+    std::thread::sleep(Duration::from_millis(300));
+    client.type_line("geheim€");
+    // Bitmaps of the login screen come until it is taken away.
+    let mut bitmaps = 0;
+    loop {
+        let pdu = client.next().expect("Deactivate All");
+        if pdu == pdu::deactivate_all() {
+            break;
+        }
+        bitmaps += usize::from(pdu.get(3) == Some(&1));
+    }
+    assert!(bitmaps >= 13 * 10, "{bitmaps} tiles");
+    let ClientConnectorState::Connected { result } = &client.connector.state else { panic!("not connected") };
+    let mut activation = result.activation_factory.create();
+    while !matches!(activation.connection_activation_state(), ConnectionActivationState::Finalized { .. }) {
+        let input = match activation.next_pdu_hint() {
+            Some(_) => client.next().expect("the new activation"),
+            None => Vec::new(),
+        };
+        let mut output = WriteBuf::new();
+        activation.step(&input, None, &mut output).unwrap();
+        client.stream.write_all(output.filled()).unwrap();
+    }
+    assert_eq!(client.next().unwrap(), pdu::set_error_info(pdu::EndReason::LoggedOut));
+    drop(client);
+    assert_eq!(server.join().unwrap(), Some(0));
+}
+
+#[test]
+fn no_log_at_any_level_has_a_password_in_it() {
+    let identity = Arc::new(Identity::new());
+    let (listener, address) = listener();
+    let socket = dial(address);
+    let log = tempfile::NamedTempFile::new().unwrap();
+    let out = log.reopen().unwrap();
+    let monitor = accept_logging(&listener, &identity, 60_000, Some(out.into()));
+    let server = {
+        let identity = identity.clone();
+        std::thread::spawn(move || {
+            let mut monitor = monitor;
+            let leader = open(&monitor, &identity);
+            expect_password(&leader, "canary-sent");
+            leader.send(&denied("No.")).unwrap();
+            expect_password(&leader, "canary-typed");
+            drop(leader);
+            monitor.exit_code(SOON)
+        })
+    };
+    let mut client = Client::start(socket, &identity, "canary-sent");
+    client.until_active();
+    client.type_line("canary-typed");
+    std::thread::sleep(Duration::from_millis(300));
+    client.enter();
+    after_the_screen(&mut client);
+    assert_eq!(server.join().unwrap(), Some(0));
+    let log = std::fs::read(log.path()).unwrap();
+    assert!(log.windows(5).any(|w| w == b"alice"), "the log is there");
+    for canary in ["canary", "c\0a\0n\0a\0", "99, 97, 110, 97", "63616e6172", "99, 0, 97, 0, 110", "630061006e00"] {
+        assert!(!log.windows(canary.len()).any(|w| w.eq_ignore_ascii_case(canary.as_bytes())), "{canary}");
+    }
+}
+
+/// Reads behind the login screen's bitmaps; what is left is how the gate ended it.
+fn after_the_screen(client: &mut Client) -> Vec<Vec<u8>> {
+    std::iter::from_fn(|| client.next()).filter(|pdu| pdu.first() == Some(&3)).collect()
+}
+
+#[test]
+fn a_session_that_cannot_be_had_is_explained_and_can_be_closed() {
+    let (mut client, server) = play("secret", 60_000, |mut monitor, identity| {
+        let leader = open(&monitor, identity);
+        expect_password(&leader, "secret");
+        leader.send(&FromLeader::Accepted).unwrap();
+        leader.send(&FromLeader::SessionFailed { text: Line::truncated("Your home is not there.") }).unwrap();
+        monitor.exit_code(SOON)
+    });
+    client.until_active();
+    client.enter();
+    let said = after_the_screen(&mut client);
+    assert_eq!(said, [pdu::set_error_info(pdu::EndReason::Denied), pdu::disconnect_ultimatum()]);
+    assert_eq!(server.join().unwrap(), Some(0));
+}
+
+#[test]
+fn a_leader_that_dies_ends_on_the_screen_too() {
+    let (mut client, server) = play("secret", 60_000, |mut monitor, identity| {
+        drop(open(&monitor, identity));
+        monitor.exit_code(SOON)
+    });
+    client.until_active();
+    client.enter();
+    assert_eq!(after_the_screen(&mut client).len(), 2);
+    assert_eq!(server.join().unwrap(), Some(0));
+}
+
+#[test]
+fn a_login_screen_that_nobody_uses_ends_with_the_reason() {
+    let (mut client, server) = play("", 1500, |mut monitor, identity| {
+        let message = monitor.next(identity);
+        assert!(matches!(message, ToMonitor::Failed { stage: Stage::Login, .. }), "{message:?}");
+        monitor.exit_code(SOON)
+    });
+    client.until_active();
+    let said = after_the_screen(&mut client);
+    assert_eq!(said, [pdu::set_error_info(pdu::EndReason::LogonTimeout), pdu::disconnect_ultimatum()]);
+    assert_ne!(server.join().unwrap(), Some(0));
+}
+
+#[test]
+fn a_worker_that_goes_without_a_word_is_reported_at_a_boundary() {
+    for rest in [&[][..], &filler(1000, 5)[..400]] {
+        let rest = rest.to_vec();
+        let (mut client, server) = relayed(move |mut link, mut monitor| {
+            link.write_all(&filler(100, 9)).unwrap();
+            link.write_all(&rest).unwrap();
+            drop(link);
+            monitor.exit_code(SOON)
+        });
+        assert_eq!(client.next().unwrap(), filler(100, 9));
+        assert_eq!(client.next().unwrap(), pdu::set_error_info(pdu::EndReason::Crashed));
+        assert_eq!(client.next().unwrap(), pdu::disconnect_ultimatum());
+        assert_eq!(client.next(), None);
+        drop(client);
+        // The gate did what it is for.
+        assert_eq!(server.join().unwrap(), Some(0));
+    }
+}
+
+#[test]
+fn a_client_that_goes_closes_the_link() {
+    let (client, server) = relayed(|mut link, mut monitor| {
+        let mut rest = Vec::new();
+        link.read_to_end(&mut rest).unwrap();
+        monitor.exit_code(SOON)
+    });
+    drop(client);
+    assert_eq!(server.join().unwrap(), Some(0));
+}
+
+#[test]
+fn a_client_that_says_good_bye_is_not_told_of_a_crash() {
+    let (mut client, server) = relayed(|mut link, mut monitor| {
+        let farewell = pdu::disconnect_ultimatum();
+        let mut said = vec![0; farewell.len()];
+        link.read_exact(&mut said).unwrap();
+        assert_eq!(said, farewell);
+        // The worker has nothing to answer, and closes before the client does.
+        drop(link);
+        monitor.exit_code(SOON)
+    });
+    client.stream.write_all(&pdu::disconnect_ultimatum()).unwrap();
+    assert_eq!(client.next(), None);
+    assert_eq!(server.join().unwrap(), Some(0));
+}
+
+#[test]
+fn a_restart_of_the_monitor_cuts_nothing_and_an_idle_relay_sleeps() {
+    let (mut client, server) = relayed(|mut link, monitor| {
+        let mut monitor = monitor;
+        // The channel closes as it would with the monitor.
+        let (other, _) = wrd_sys::RawChannel::pair().unwrap();
+        drop(std::mem::replace(&mut monitor.channel, other.typed()));
+        std::thread::sleep(Duration::from_millis(300));
+        let switches = || {
+            let status = std::fs::read_to_string(format!("/proc/{}/status", monitor.gate.id())).unwrap();
+            let lines = status.lines().filter(|line| line.contains("ctxt_switches"));
+            lines.map(|line| line.split_whitespace().last().unwrap().parse::<u64>().unwrap()).sum::<u64>()
+        };
+        let before = switches();
+        std::thread::sleep(Duration::from_millis(700));
+        assert_eq!(switches(), before, "the relay wakes up for nothing");
+        link.write_all(&filler(50, 1)).unwrap();
+        let mut heard = [0; 4];
+        link.read_exact(&mut heard).unwrap();
+        link.write_all(&pdu::end(pdu::EndReason::Disconnected)).unwrap();
+        drop(link);
+        monitor.exit_code(SOON)
+    });
+    assert_eq!(client.next().unwrap(), filler(50, 1));
+    client.stream.write_all(&[0x04, 0x04, 0x00, 0x1e]).unwrap();
+    while client.next().is_some() {}
+    drop(client);
+    assert_eq!(server.join().unwrap(), Some(0));
+}
+
+#[test]
+fn a_client_that_stops_reading_stops_the_worker_and_loses_nothing() {
+    const PDUS: u32 = 4000;
+    let (sender, receiver) = std::sync::mpsc::channel();
+    let (mut client, server) = relayed(move |mut link, mut monitor| {
+        link.set_nonblocking(true).unwrap();
+        let mut written = 0;
+        let stream: Vec<u8> = (0..PDUS).flat_map(|n| filler(16000, n as u8)).collect();
+        // Until it is full: that is the buffers of two sockets and the gate's own, not everything.
+        let mut quiet = Instant::now();
+        while quiet.elapsed() < Duration::from_millis(500) && written < stream.len() {
+            match link.write(&stream[written..]) {
+                Ok(length) => (written, quiet) = (written + length, Instant::now()),
+                Err(_) => std::thread::sleep(Duration::from_millis(10)),
+            }
+        }
+        assert!(written < 32 * 1024 * 1024, "{written} bytes are held somewhere");
+        let memory = std::fs::read_to_string(format!("/proc/{}/status", monitor.gate.id())).unwrap();
+        let rss = memory.lines().find(|line| line.starts_with("VmRSS")).unwrap().to_owned();
+        let kilobytes: u64 = rss.split_whitespace().nth(1).unwrap().parse().unwrap();
+        assert!(kilobytes < 24 * 1024, "{rss}");
+        sender.send(()).unwrap();
+        link.set_nonblocking(false).unwrap();
+        link.write_all(&stream[written..]).unwrap();
+        link.write_all(&pdu::disconnect_ultimatum()).unwrap();
+        drop(link);
+        monitor.exit_code(Duration::from_secs(60))
+    });
+    receiver.recv().unwrap();
+    for n in 0..PDUS {
+        assert!(client.next().unwrap() == filler(16000, n as u8), "PDU {n}");
+    }
+    assert_eq!(client.next().unwrap(), pdu::disconnect_ultimatum());
+    drop(client);
+    assert_eq!(server.join().unwrap(), Some(0));
+}
+
+#[test]
+fn a_worker_that_stops_reading_stops_the_client_and_loses_nothing() {
+    const PDUS: u32 = 3000;
+    let (mut client, server) = relayed(move |mut link, mut monitor| {
+        std::thread::sleep(Duration::from_millis(700));
+        let mut incoming = PduBuffer::default();
+        for n in 0..PDUS {
+            let pdu = common::client::next_pdu(&mut link, &mut incoming).unwrap();
+            assert!(pdu == filler(9000, n as u8), "PDU {n}");
+        }
+        link.write_all(&pdu::disconnect_ultimatum()).unwrap();
+        drop(link);
+        monitor.exit_code(SOON)
+    });
+    for n in 0..PDUS {
+        client.stream.write_all(&filler(9000, n as u8)).unwrap();
+    }
+    assert_eq!(client.next().unwrap(), pdu::disconnect_ultimatum());
+    drop(client);
+    assert_eq!(server.join().unwrap(), Some(0));
+}

@@ -1,0 +1,189 @@
+//! Who says yes to a login, and what holds the door open afterwards.
+//!
+//! PAM is the authority wherever this runs as root. A stand-alone server of an ordinary user has no
+//! PAM: it serves that user alone, against a password made for this one run of the server.
+
+use crate::account::{self, Account};
+use crate::denial::Denial;
+use crate::pam::PamLogin;
+use anyhow::Context;
+use std::ffi::OsString;
+use std::io::Read;
+use std::os::fd::RawFd;
+use std::time::Duration;
+use wrd_proto::{Address, Secret, UserName};
+
+/// Who decides.
+#[derive(Debug)]
+pub enum Authority {
+    Pam { service: &'static str },
+    OneTimePassword(OneTimePassword),
+}
+
+/// What a client presented.
+#[derive(Debug)]
+pub struct Credentials {
+    pub user: UserName,
+    pub password: Secret,
+}
+
+/// A login that was allowed: an account, and what its session is opened and closed with.
+pub struct Admission {
+    pub account: Account,
+    pub door: Door,
+}
+
+/// What a session is opened and closed with.
+pub enum Door {
+    Pam(Box<PamLogin>),
+    /// The process is the user's already.
+    OwnUser,
+}
+
+impl Authority {
+    /// Tries `credentials` once. May take its time: PAM delays failures.
+    pub fn admit(&self, credentials: Credentials, client: &Address) -> Result<Admission, Denial> {
+        // Refused before anybody else sees them: C strings end at a NUL, and an empty password opens
+        // an LDAP server's anonymous door.
+        if credentials.user.is_empty() || credentials.user.contains('\0') {
+            return Err(Denial::credentials("the user name is empty or has a NUL in it"));
+        }
+        if credentials.password.is_empty() || credentials.password.expose().contains(&0) {
+            return Err(Denial::credentials("the password is empty or has a NUL in it"));
+        }
+        match self {
+            Self::Pam { service } => crate::pam::admit(service, credentials, client),
+            Self::OneTimePassword(password) => password.admit(&credentials),
+        }
+    }
+}
+
+impl Door {
+    /// Opens the session; the environment that whoever opened it wants for the session. The error is a
+    /// text for the user.
+    pub fn open(&mut self, account: &Account, variables: &[(&str, &str)]) -> Result<Vec<(OsString, OsString)>, String> {
+        match self {
+            Self::Pam(login) => login.open(account, variables),
+            Self::OwnUser => Ok(variables.iter().map(|(name, value)| (name.into(), value.into())).collect()),
+        }
+    }
+
+    /// For a login that another leader's session takes: the account's failure counters are cleared and
+    /// its tickets renewed, as after unlocking a screen.
+    pub fn refresh(&mut self) {
+        if let Self::Pam(login) = self {
+            login.refresh();
+        }
+    }
+
+    /// Closes what was opened. Dropping does the same.
+    pub fn close(self) {}
+}
+
+/// The password of one run of a stand-alone server; it may be used as often as that server runs.
+#[derive(Debug)]
+pub struct OneTimePassword {
+    password: Secret,
+    owner: Account,
+}
+
+impl OneTimePassword {
+    /// Reads it from the pipe that the monitor put at descriptor `number`.
+    pub fn read(number: RawFd) -> anyhow::Result<Self> {
+        let pipe = wrd_sys::listen::take_fd(number)?;
+        let mut bytes = Vec::with_capacity(Secret::MAX + 1);
+        std::fs::File::from(pipe).take(Secret::MAX as u64 + 1).read_to_end(&mut bytes)?;
+        while bytes.last() == Some(&b'\n') {
+            bytes.pop();
+        }
+        let password = Secret::new(bytes)?;
+        anyhow::ensure!(!password.is_empty(), "it is empty");
+        let owner = Account::own()?.context("the user who runs this server has no account")?;
+        Ok(Self { password, owner })
+    }
+
+    fn admit(&self, credentials: &Credentials) -> Result<Admission, Denial> {
+        match self.check(credentials) {
+            Ok(()) => Ok(Admission { account: self.owner.clone(), door: Door::OwnUser }),
+            Err(denial) => {
+                std::thread::sleep(WRONG_ANSWER_DELAY);
+                Err(denial)
+            }
+        }
+    }
+
+    fn check(&self, credentials: &Credentials) -> Result<(), Denial> {
+        let right_user = account::meanings(&credentials.user).any(|name| name == self.owner.name);
+        let right_password = same(self.password.expose(), credentials.password.expose());
+        match (right_user, right_password) {
+            (true, true) => Ok(()),
+            (true, false) => Err(Denial::credentials("wrong one-time password")),
+            (false, _) => Err(Denial::credentials("this server serves the user who started it, nobody else")),
+        }
+    }
+}
+
+/// Compares in a time that depends on the lengths only.
+fn same(a: &[u8], b: &[u8]) -> bool {
+    if a.len() != b.len() {
+        return false;
+    }
+    let difference = a.iter().zip(b).fold(0, |sum, (x, y)| std::hint::black_box(sum | (x ^ y)));
+    difference == 0
+}
+
+const WRONG_ANSWER_DELAY: Duration = Duration::from_secs(2);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::denial::WRONG_CREDENTIALS;
+    use proptest::prelude::*;
+
+    fn secret(text: &str) -> Secret {
+        Secret::new(text.as_bytes().to_vec()).unwrap()
+    }
+
+    fn authority() -> Authority {
+        let owner =
+            Account { name: "alice".into(), uid: 7, gid: 7, home: "/home/alice".into(), shell: "/bin/sh".into() };
+        Authority::OneTimePassword(OneTimePassword { password: secret("kelp-otter-42"), owner })
+    }
+
+    fn admit(user: &str, password: &str) -> Result<Admission, Denial> {
+        let credentials = Credentials { user: UserName::truncated(user), password: secret(password) };
+        authority().admit(credentials, &Address::truncated("192.0.2.7"))
+    }
+
+    #[test]
+    fn the_owner_gets_in_with_the_password_and_under_a_windows_prefix_too() {
+        for user in ["alice", ".\\alice", "PC\\alice"] {
+            assert_eq!(admit(user, "kelp-otter-42").ok().unwrap().account.uid, 7);
+        }
+    }
+
+    #[test]
+    fn every_refusal_reads_the_same_and_gives_nothing_away() {
+        let tries = [("alice", "kelp-otter-43"), ("bob", "kelp-otter-42"), ("alice", ""), ("", "kelp-otter-42")];
+        for (user, password) in tries.into_iter().chain([("alice\0", "kelp-otter-42"), ("alice", "kelp-otter-42\0")]) {
+            let denial = admit(user, password).err().unwrap();
+            assert_eq!(denial.text.as_str(), WRONG_CREDENTIALS);
+            assert!(!denial.reason.contains("kelp"));
+        }
+    }
+
+    #[test]
+    fn a_wrong_answer_costs_a_delay() {
+        let before = std::time::Instant::now();
+        assert!(admit("alice", "wrong").is_err());
+        assert!(before.elapsed() >= WRONG_ANSWER_DELAY);
+    }
+
+    proptest! {
+        #[test]
+        fn the_comparison_is_equality(a in proptest::collection::vec(any::<u8>(), 0..4), b in proptest::collection::vec(any::<u8>(), 0..4)) {
+            prop_assert_eq!(same(&a, &b), a == b);
+            prop_assert!(same(&a, &a));
+        }
+    }
+}

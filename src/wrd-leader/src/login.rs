@@ -1,0 +1,208 @@
+//! One login, read from top to bottom: begin, authenticate, ask the monitor, then start a session, hand
+//! the connection over, or say why not.
+//!
+//! Always true: the client's process (the gate) and the monitor may vanish at any moment, which ends a
+//! login without a trace; a slow PAM module keeps nobody waiting but its own client.
+
+use crate::authority::{Admission, Authority, Credentials};
+use crate::denial::Again;
+use crate::options::Options;
+use crate::wait::{Interest, wait};
+use crate::{session, worker};
+use anyhow::{Context, bail};
+use nix::unistd::{alarm, dup2_stdin, dup2_stdout};
+use std::os::fd::AsFd;
+use std::time::{Duration, Instant};
+use wrd_proto::leader::{FromLeader, ToLeader};
+use wrd_proto::login::FromGate;
+use wrd_proto::{Address, ConnectionId, Line, UserName, login};
+use wrd_sys::channel::{Channel, ChannelError};
+use wrd_sys::{RawChannel, listen};
+
+/// A login under way: who it is for, and both who talk about it.
+pub struct Login {
+    pub connection: ConnectionId,
+    pub client: Address,
+    pub monitor: MonitorChannel,
+    pub gate: GateChannel,
+}
+
+pub type MonitorChannel = Channel<FromLeader, ToLeader>;
+pub type GateChannel = Channel<login::FromLeader, FromGate>;
+
+/// Serves the login, and the session that comes of it until that ends.
+pub fn run(options: &Options) -> anyhow::Result<()> {
+    let monitor = settle()?;
+    let authority = options.authority()?;
+    let deadline = Instant::now() + LOGIN_TIME;
+    // Behind the plain deadline of each wait: for a PAM module that never comes back. Nothing is open
+    // that would have to be closed.
+    alarm::set(BACKSTOP_SECONDS);
+
+    let Some(login) = begin(monitor, deadline)? else { return Ok(()) };
+    let _span = tracing::info_span!("login", connection = %login.connection, client = %login.client).entered();
+    let Some(mut admission) = login.authenticate(&authority, deadline)? else { return Ok(()) };
+    alarm::cancel();
+    let account = &admission.account;
+    tracing::info!(user = %account.name, uid = account.uid, "authenticated");
+
+    match login.ask_monitor(&admission)? {
+        Verdict::Start => session::run(login, admission, options),
+        Verdict::HandedOver => {
+            admission.door.refresh();
+            login.wait_for_gate();
+            Ok(())
+        }
+        Verdict::Refused(text) => {
+            tracing::info!(%text, "refused by the monitor");
+            login.tell_gate(&login::FromLeader::SessionFailed { text });
+            Ok(())
+        }
+        Verdict::Cancelled => Ok(()),
+    }
+}
+
+/// What the monitor has decided about an authenticated user.
+enum Verdict {
+    Start,
+    HandedOver,
+    Refused(Line),
+    Cancelled,
+}
+
+/// Takes the channel to the monitor from descriptor 0 and makes this process fit for its work.
+fn settle() -> anyhow::Result<MonitorChannel> {
+    let monitor =
+        RawChannel::from(listen::take_fd(0).context("descriptor 0 is not the monitor's channel")?.try_clone()?);
+    // PAM modules run programs: those must find neither the channel nor a closed descriptor.
+    dup2_stdin(std::fs::File::open("/dev/null")?)?;
+    dup2_stdout(std::io::stderr())?;
+    wrd_sys::harden::wipe_freed_memory();
+    worker::lower_own_oom_score();
+    nix::sys::prctl::set_dumpable(false)?;
+    nix::sys::stat::umask(nix::sys::stat::Mode::from_bits_truncate(0o022));
+    std::env::set_current_dir("/")?;
+    Ok(monitor.typed())
+}
+
+/// The first message of the monitor's.
+fn begin(monitor: MonitorChannel, deadline: Instant) -> anyhow::Result<Option<Login>> {
+    let events = wait(&[(monitor.as_fd(), Interest::Read)], Some(deadline))?;
+    if !events.iter().any(|event| event.readable) {
+        bail!("the monitor said nothing");
+    }
+    match monitor.recv_fd() {
+        Ok((ToLeader::Begin { connection, client }, Some(gate))) => {
+            Ok(Some(Login { connection, client, monitor, gate: RawChannel::from(gate).typed() }))
+        }
+        Ok((message, fd)) => bail!("{message:?} (descriptor: {}) where Begin is due", fd.is_some()),
+        Err(ChannelError::Closed) => Ok(None),
+        Err(error) => Err(error).context("the monitor's first message"),
+    }
+}
+
+impl Login {
+    /// Tries what the client presents until PAM says yes; `None` where that will not happen.
+    fn authenticate(&self, authority: &Authority, deadline: Instant) -> anyhow::Result<Option<Admission>> {
+        for tries_left in (0..MAX_TRIES).rev() {
+            let Some(credentials) = self.credentials(deadline)? else { return Ok(None) };
+            let user = credentials.user.clone();
+            let denial = match authority.admit(credentials, &self.client) {
+                Ok(admission) => return Ok(Some(admission)),
+                Err(denial) => denial,
+            };
+            tracing::warn!(?user, reason = ?denial.reason, "login denied");
+            let may_retry = tries_left > 0 && denial.again == Again::Allowed;
+            self.tell_monitor(&FromLeader::Denied { user, text: denial.text.clone() });
+            self.tell_gate(&login::FromLeader::Denied { text: denial.text, may_retry });
+            if !may_retry {
+                break;
+            }
+        }
+        Ok(None)
+    }
+
+    /// The next credentials; `None` where the login is over.
+    fn credentials(&self, deadline: Instant) -> anyhow::Result<Option<Credentials>> {
+        let fds = [(self.gate.as_fd(), Interest::Read), (self.monitor.as_fd(), Interest::Read)];
+        let events = wait(&fds, Some(deadline))?;
+        let [gate, monitor] = events.as_slice() else { bail!("poll lost a descriptor") };
+        if monitor.readable {
+            match self.monitor.recv() {
+                Err(ChannelError::Closed) => tracing::info!("the monitor has cancelled the login"),
+                other => bail!("{other:?} from the monitor during a login"),
+            }
+            return Ok(None);
+        }
+        if !gate.readable {
+            tracing::info!("nobody has logged in in time");
+            self.tell_gate(&login::FromLeader::Denied { text: Line::truncated(TOO_LATE), may_retry: false });
+            return Ok(None);
+        }
+        match self.gate.recv() {
+            Ok(FromGate::Credentials { user, domain: _, password }) => Ok(Some(Credentials { user, password })),
+            Err(ChannelError::Closed) => {
+                tracing::debug!("the client went away before it logged in");
+                Ok(None)
+            }
+            Err(error) => Err(error).context("a message of the gate's"),
+        }
+    }
+
+    /// Reports who was let in and waits for what to do with them.
+    fn ask_monitor(&self, admission: &Admission) -> anyhow::Result<Verdict> {
+        let account = &admission.account;
+        let user = UserName::truncated(&account.name);
+        self.monitor.send(&FromLeader::Authenticated { uid: account.uid, user }).context("cannot tell the monitor")?;
+        self.tell_gate(&login::FromLeader::Accepted);
+
+        let fds = [(self.monitor.as_fd(), Interest::Read), (self.gate.as_fd(), Interest::Read)];
+        let events = wait(&fds, Some(Instant::now() + VERDICT_TIME))?;
+        let [monitor, gate] = events.as_slice() else { bail!("poll lost a descriptor") };
+        if monitor.readable {
+            return match self.monitor.recv() {
+                Ok(ToLeader::StartSession) => Ok(Verdict::Start),
+                Ok(ToLeader::HandedOver) => Ok(Verdict::HandedOver),
+                Ok(ToLeader::Refused(text)) => Ok(Verdict::Refused(text)),
+                Ok(message) => bail!("{message:?} where a verdict is due"),
+                Err(ChannelError::Closed) => Ok(Verdict::Cancelled),
+                Err(error) => Err(error).context("the monitor's verdict"),
+            };
+        }
+        if gate.readable {
+            tracing::info!("the client went away before it had a session");
+            return Ok(Verdict::Cancelled);
+        }
+        tracing::warn!("the monitor gives no verdict");
+        Ok(Verdict::Refused(Line::truncated(NO_VERDICT)))
+    }
+
+    /// The gate reads the end of this channel as a failure until it has its link: leave that to it.
+    fn wait_for_gate(&self) {
+        let _ = wait(&[(self.gate.as_fd(), Interest::Read)], Some(Instant::now() + GATE_TIME));
+    }
+
+    /// A gate that is gone is nobody to tell; whoever waits on it next will see that.
+    pub fn tell_gate(&self, message: &login::FromLeader) {
+        if let Err(error) = self.gate.send(message) {
+            tracing::debug!("ignoring that the gate cannot be told: {error}");
+        }
+    }
+
+    pub fn tell_monitor(&self, message: &FromLeader) {
+        if let Err(error) = self.monitor.send(message) {
+            tracing::debug!("ignoring that the monitor cannot be told: {error}");
+        }
+    }
+}
+
+/// Tries on one connection; the first is what the client had in its Client Info.
+const MAX_TRIES: u32 = 5;
+const LOGIN_TIME: Duration = Duration::from_secs(180);
+const BACKSTOP_SECONDS: u32 = 240;
+/// Longer than another login of the same user may take to start the session that this one waits for.
+const VERDICT_TIME: Duration = Duration::from_secs(120);
+const GATE_TIME: Duration = Duration::from_secs(30);
+
+const TOO_LATE: &str = "The login took too long.";
+const NO_VERDICT: &str = "The login service does not answer. Try again.";

@@ -1,0 +1,37 @@
+//! Monitor ↔ leader, while a login is under way (the socket that `wrd-leader.socket` accepted, or
+//! descriptor 0 of a leader that a stand-alone monitor started).
+//!
+//! `Begin` → `Authenticated` → one of
+//! - `StartSession` → `SessionReady` | `SessionFailed`; the leader then lives on as the session's
+//!   leader and is spoken to over `sessions/<uid>.sock` (see [`crate::session`]);
+//! - `HandedOver`: another leader has the session, this one ends;
+//! - `Refused`: the leader tells its gate and ends.
+
+use crate::{Address, ConnectionId, Line, UserName};
+use serde::{Deserialize, Serialize};
+
+/// From the monitor to a leader.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum ToLeader {
+    /// One descriptor: the leader's end of the login socket (see [`crate::login`]).
+    Begin { connection: ConnectionId, client: Address },
+    /// This uid has no session: open one and become its leader.
+    StartSession,
+    /// This uid's session has taken the connection.
+    HandedOver,
+    /// No session can take this login; the text is for the user's screen.
+    Refused(Line),
+}
+
+/// From a leader to the monitor.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum FromLeader {
+    /// PAM authenticated this user and their account may be used.
+    Authenticated { uid: u32, user: UserName },
+    /// The worker runs and `sessions/<uid>.sock` is listening.
+    SessionReady,
+    /// The session could not be started; the user's screen says the same text.
+    SessionFailed { text: Line },
+    /// The login was denied (for the journal and for counting); the leader goes on or closes.
+    Denied { user: UserName, text: Line },
+}

@@ -1,0 +1,217 @@
+//! The credentials in a Client Info PDU (MS-RDPBCGR 2.2.1.11): taking them out, and blanking the password.
+//!
+//! Decoded here and not by `ironrdp-pdu`, so that no copy of the password is left behind in a plain
+//! `String`. Blank a PDU before anything else sees it.
+
+use crate::framing::{Kind, measure};
+use ironrdp_core::decode;
+use ironrdp_pdu::mcs::SendDataRequest;
+use ironrdp_pdu::x224::X224;
+use std::ops::Range;
+use wrd_proto::{Secret, UserName};
+use zeroize::{Zeroize, Zeroizing};
+
+/// Who the client says is there.
+#[derive(Clone, Debug, Default)]
+pub struct ClientInfo {
+    /// Empty where the client sent none.
+    pub user: UserName,
+    pub domain: UserName,
+    /// `None` where the client sent none.
+    pub password: Option<Secret>,
+    /// The client asks to log in with these without further question.
+    pub autologon: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ClientInfoError {
+    #[error("client info is no send data request")]
+    Envelope,
+    #[error("client info ends too early")]
+    TooShort,
+    #[error("the user name, domain or password in client info is too long")]
+    TooLong,
+}
+
+/// INFO_AUTOLOGON and INFO_UNICODE (MS-RDPBCGR 2.2.1.11.1.1).
+const AUTOLOGON: u32 = 0x8;
+const UNICODE: u32 = 0x10;
+/// Security header (4), CodePage (4), flags (4), five lengths (2 each).
+const FIXED: usize = 22;
+const FLAGS_AT: usize = 8;
+const LENGTHS_AT: usize = 12;
+
+/// The credentials in a whole Client Info PDU.
+pub fn decode_client_info(pdu: &[u8]) -> Result<ClientInfo, ClientInfoError> {
+    let fields = Fields::find(pdu)?;
+    let text = |range: Range<usize>| {
+        let text = fields.text(pdu.get(range).unwrap_or_default());
+        UserName::try_from(text.as_str()).map_err(|_| ClientInfoError::TooLong)
+    };
+    let password = fields.text(pdu.get(fields.password.clone()).unwrap_or_default());
+    let password = match password.is_empty() {
+        true => None,
+        false => Some(Secret::new(password.as_bytes().to_vec()).map_err(|_| ClientInfoError::TooLong)?),
+    };
+    Ok(ClientInfo {
+        user: text(fields.user.clone())?,
+        domain: text(fields.domain.clone())?,
+        password,
+        autologon: fields.flags & AUTOLOGON != 0,
+    })
+}
+
+/// Overwrites the password in a whole Client Info PDU with asterisks; everything else, all lengths too,
+/// stays as it is. Where the PDU cannot be understood it is an error and nothing is changed.
+pub fn scrub(pdu: &mut [u8]) -> Result<(), ClientInfoError> {
+    let fields = Fields::find(pdu)?;
+    let password = pdu.get_mut(fields.password.clone()).ok_or(ClientInfoError::TooShort)?;
+    password.zeroize();
+    let step = fields.unit();
+    for unit in password.chunks_exact_mut(step) {
+        unit[0] = b'*';
+    }
+    Ok(())
+}
+
+/// Where the strings stand in the whole PDU, terminators not counted.
+struct Fields {
+    flags: u32,
+    domain: Range<usize>,
+    user: Range<usize>,
+    password: Range<usize>,
+}
+
+impl Fields {
+    fn find(pdu: &[u8]) -> Result<Self, ClientInfoError> {
+        // One whole PDU and nothing behind it, or the tail below is not the user data.
+        if !matches!(measure(pdu), Ok(Some((Kind::Tpkt, length))) if length == pdu.len()) {
+            return Err(ClientInfoError::Envelope);
+        }
+        let request = decode::<X224<SendDataRequest<'_>>>(pdu).map_err(|_| ClientInfoError::Envelope)?.0;
+        let body: &[u8] = &request.user_data;
+        // The user data is the tail of the PDU.
+        let at = pdu.len().checked_sub(body.len()).ok_or(ClientInfoError::Envelope)?;
+        if pdu.get(at..) != Some(body) {
+            return Err(ClientInfoError::Envelope);
+        }
+        let fixed = body.get(..FIXED).ok_or(ClientInfoError::TooShort)?;
+        let flags = fixed.get(FLAGS_AT..).and_then(|f| f.first_chunk()).map_or(0, |f| u32::from_le_bytes(*f));
+        let length = |index: usize| {
+            let field = fixed.get(LENGTHS_AT + 2 * index..).and_then(|f| f.first_chunk());
+            field.map_or(0, |f| usize::from(u16::from_le_bytes(*f)))
+        };
+        let terminator = if flags & UNICODE != 0 { 2 } else { 1 };
+        let domain = at + FIXED..at + FIXED + length(0);
+        let user = domain.end + terminator..domain.end + terminator + length(1);
+        let password = user.end + terminator..user.end + terminator + length(2);
+        if password.end + terminator > pdu.len() {
+            return Err(ClientInfoError::TooShort);
+        }
+        Ok(Self { flags, domain, user, password })
+    }
+
+    fn unit(&self) -> usize {
+        if self.flags & UNICODE != 0 { 2 } else { 1 }
+    }
+
+    /// As UTF-8, up to the first NUL. ANSI without a known code page is UTF-8 where it is valid, else Latin-1.
+    fn text(&self, bytes: &[u8]) -> Zeroizing<String> {
+        // Reserved in full, so that growing leaves no copy behind.
+        let mut text = Zeroizing::new(String::with_capacity(bytes.len() * 2));
+        if self.flags & UNICODE != 0 {
+            let units = bytes.chunks_exact(2).map(|unit| u16::from_le_bytes([unit[0], unit[1]]));
+            for c in char::decode_utf16(units.take_while(|unit| *unit != 0)) {
+                text.push(c.unwrap_or(char::REPLACEMENT_CHARACTER));
+            }
+            return text;
+        }
+        let bytes = bytes.split(|byte| *byte == 0).next().unwrap_or_default();
+        match std::str::from_utf8(bytes) {
+            Ok(utf8) => text.push_str(utf8),
+            Err(_) => bytes.iter().for_each(|byte| text.push(char::from(*byte))),
+        }
+        text
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use ironrdp_core::encode_vec;
+    use proptest::prelude::*;
+    use std::borrow::Cow;
+
+    fn pdu(flags: u32, domain: &str, user: &str, password: &str) -> Vec<u8> {
+        let encode = |text: &str| -> Vec<u8> {
+            match flags & UNICODE {
+                0 => text.as_bytes().to_vec(),
+                _ => text.encode_utf16().flat_map(u16::to_le_bytes).collect(),
+            }
+        };
+        let fields = [encode(domain), encode(user), encode(password), encode("shell"), encode("")];
+        let mut body = vec![0x40, 0, 0, 0, 0, 0, 0, 0];
+        body.extend(flags.to_le_bytes());
+        for field in &fields {
+            body.extend((field.len() as u16).to_le_bytes());
+        }
+        for field in &fields {
+            body.extend_from_slice(field);
+            body.extend_from_slice(if flags & UNICODE != 0 { &[0, 0] } else { &[0] });
+        }
+        body.extend([2, 0, 0, 0, 0, 0]);
+        encode_vec(&X224(SendDataRequest { initiator_id: 1002, channel_id: 1003, user_data: Cow::Owned(body) }))
+            .unwrap()
+    }
+
+    #[test]
+    fn credentials_come_out_in_unicode_and_ansi() {
+        for flags in [UNICODE, UNICODE | AUTOLOGON, 0, AUTOLOGON] {
+            let info = decode_client_info(&pdu(flags, "DOM", "jürgen", "päss wörd€")).unwrap();
+            assert_eq!((info.domain.as_str(), info.user.as_str()), ("DOM", "jürgen"));
+            assert_eq!(info.password.unwrap().expose(), "päss wörd€".as_bytes());
+            assert_eq!(info.autologon, flags & AUTOLOGON != 0);
+        }
+        let info = decode_client_info(&pdu(UNICODE, "", "", "")).unwrap();
+        assert!(info.user.is_empty() && info.password.is_none());
+    }
+
+    #[test]
+    fn a_scrubbed_pdu_is_the_same_but_for_the_password() {
+        for flags in [UNICODE, 0] {
+            let mut scrubbed = pdu(flags, "d", "alice", "canary");
+            scrub(&mut scrubbed).unwrap();
+            assert_eq!(scrubbed, pdu(flags, "d", "alice", "******"));
+        }
+    }
+
+    #[test]
+    fn lengths_beyond_the_pdu_are_an_error_and_change_nothing() {
+        let mut bad = pdu(UNICODE, "d", "alice", "canary");
+        // TPKT (4), X.224 (3), MCS (7), then the info packet with the password's length.
+        let at = 14 + LENGTHS_AT + 4;
+        assert_eq!(bad[at..at + 2], [12, 0]);
+        bad[at..at + 2].fill(0xff);
+        let before = bad.clone();
+        assert!(scrub(&mut bad).is_err());
+        assert_eq!(bad, before);
+        assert!(decode_client_info(&bad).is_err());
+    }
+
+    #[test]
+    fn a_user_name_beyond_its_limit_is_refused() {
+        assert_eq!(decode_client_info(&pdu(UNICODE, "", &"x".repeat(257), "")).unwrap_err(), ClientInfoError::TooLong);
+    }
+
+    proptest! {
+        #[test]
+        fn arbitrary_bytes_never_panic(mut bytes in proptest::collection::vec(any::<u8>(), 0..200), cut in 0usize..120) {
+            let _ = decode_client_info(&bytes);
+            let _ = scrub(&mut bytes);
+            let mut real = pdu(UNICODE, "dom", "user", "password");
+            real.truncate(cut);
+            let _ = decode_client_info(&real);
+            let _ = scrub(&mut real);
+        }
+    }
+}

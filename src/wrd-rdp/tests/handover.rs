@@ -1,0 +1,324 @@
+//! A real client connector against the gate's acceptor, a transcript, and the worker's acceptor.
+
+use ironrdp_acceptor::{Acceptor, AcceptorResult, DesktopSize};
+use ironrdp_connector::connection_activation::{ConnectionActivationSequence, ConnectionActivationState};
+use ironrdp_connector::{ClientConnector, ClientConnectorState, Config, Credentials, Sequence};
+use ironrdp_core::WriteBuf;
+use ironrdp_pdu::gcc;
+use ironrdp_pdu::nego::SecurityProtocol;
+use ironrdp_pdu::rdp::capability_sets as caps;
+use proptest::prelude::*;
+use proptest::sample::Index;
+use wrd_proto::Bytes;
+use wrd_proto::transcript::{Progress, Transcript};
+use wrd_rdp::acceptor::{
+    Pause, Waiting, drive, expects_client_info, granted_size, new_acceptor, state_name, tls_is_up,
+};
+use wrd_rdp::client_info::{decode_client_info, scrub};
+use wrd_rdp::framing::PduBuffer;
+use wrd_rdp::pdu;
+use wrd_rdp::replay::{replay, settings};
+
+const MAX: DesktopSize = DesktopSize { width: 8192, height: 8192 };
+
+fn config() -> Config {
+    Config {
+        desktop_size: DesktopSize { width: 1280, height: 800 },
+        monitor_layout: None,
+        desktop_scale_factor: 150,
+        desktop_physical_size: None,
+        desktop_orientation: None,
+        device_scale_factor: None,
+        monitor_extended_layout: None,
+        relative_mouse_input: false,
+        enable_tls: true,
+        enable_credssp: false,
+        enable_standard_rdp_security: false,
+        credentials: Credentials::UsernamePassword { username: "alice".into(), password: "canary".into() },
+        domain: None,
+        client_build: 0,
+        client_name: "probe".into(),
+        keyboard_type: gcc::KeyboardType::IBM_ENHANCED,
+        keyboard_subtype: 0,
+        keyboard_functional_keys_count: 12,
+        keyboard_layout: 0x0407,
+        connection_type: gcc::ConnectionType::Lan,
+        ime_file_name: String::new(),
+        bitmap: None,
+        dig_product_id: String::new(),
+        client_dir: String::new(),
+        alternate_shell: String::new(),
+        work_dir: String::new(),
+        remote_application_mode: false,
+        rail_support_level: caps::RailSupportLevel::empty(),
+        platform: caps::MajorPlatformType::UNIX,
+        hardware_id: None,
+        request_data: None,
+        autologon: true,
+        enable_audio_playback: false,
+        enable_audio_capture: false,
+        performance_flags: Default::default(),
+        license_cache: None,
+        timezone_info: Default::default(),
+        compression_type: None,
+        enable_server_pointer: true,
+        pointer_software_rendering: true,
+        multitransport_flags: None,
+        support_dyn_vc_gfx_protocol: true,
+    }
+}
+
+/// The client and what is under way between it and us.
+struct Client {
+    connector: ClientConnector,
+    to_server: PduBuffer,
+    to_client: PduBuffer,
+}
+
+impl Client {
+    fn new() -> Self {
+        let connector = ClientConnector::new(config(), "127.0.0.1:1".parse().unwrap());
+        Self { connector, to_server: PduBuffer::default(), to_client: PduBuffer::default() }
+    }
+
+    /// Steps as far as the bytes at hand go.
+    fn run(&mut self) {
+        loop {
+            if matches!(self.connector.state, ClientConnectorState::Connected { .. }) {
+                return;
+            }
+            if self.connector.should_perform_security_upgrade() {
+                self.connector.mark_security_upgrade_as_done();
+                continue;
+            }
+            let input = match self.connector.next_pdu_hint() {
+                Some(_) => match self.to_client.next_pdu().unwrap() {
+                    Some(pdu) => pdu.to_vec(),
+                    None => return,
+                },
+                None => Vec::new(),
+            };
+            let mut output = WriteBuf::new();
+            self.connector.step(&input, None, &mut output).unwrap();
+            self.to_server.push(output.filled());
+        }
+    }
+}
+
+/// The gate's part: up to licensing, with the password blanked.
+fn gate(client: &mut Client) -> (Acceptor, Transcript) {
+    let security = SecurityProtocol::SSL;
+    let mut acceptor = new_acceptor(security, MAX);
+    let mut transcript = Transcript {
+        security: security.bits(),
+        max_width: MAX.width,
+        max_height: MAX.height,
+        progress: Progress::Licensing,
+        pdus: Vec::new(),
+    };
+    loop {
+        client.run();
+        let mut pdu = client.to_server.next_pdu().unwrap().expect("the client has something to say").to_vec();
+        if expects_client_info(&acceptor) {
+            let info = decode_client_info(&pdu).unwrap();
+            assert_eq!((info.user.as_str(), info.autologon), ("alice", true));
+            assert_eq!(info.password.unwrap().expose(), b"canary");
+            scrub(&mut pdu).unwrap();
+        }
+        let mut output = Vec::new();
+        let mut waiting = drive(&mut acceptor, Some(&pdu), Pause::BeforeLicensing, &mut output).unwrap();
+        if waiting == Waiting::ForTls {
+            tls_is_up(&mut acceptor);
+            waiting = drive(&mut acceptor, None, Pause::BeforeLicensing, &mut output).unwrap();
+        }
+        client.to_client.push(&output);
+        transcript.pdus.push(Bytes::try_from(pdu).unwrap());
+        if waiting == Waiting::AtLicensing {
+            return (acceptor, transcript);
+        }
+    }
+}
+
+/// Drives `acceptor` from where it stands to the end.
+fn finish(acceptor: &mut Acceptor, client: &mut Client) -> AcceptorResult {
+    let mut output = Vec::new();
+    drive(acceptor, None, Pause::Nowhere, &mut output).unwrap();
+    client.to_client.push(&output);
+    loop {
+        client.run();
+        let pdu = client.to_server.next_pdu().unwrap().expect("the client has something to say").to_vec();
+        let mut output = Vec::new();
+        let waiting = drive(acceptor, Some(&pdu), Pause::Nowhere, &mut output).unwrap();
+        client.to_client.push(&output);
+        if waiting == Waiting::Active {
+            client.run();
+            return acceptor.get_result().unwrap();
+        }
+    }
+}
+
+#[test]
+fn a_worker_goes_on_from_licensing() {
+    let mut client = Client::new();
+    let (_gate, transcript) = gate(&mut client);
+    assert!(transcript.pdus.iter().all(|pdu| !pdu.windows(4).any(|w| w == b"c\0a\0")), "the password is blanked");
+
+    let (security, size) = settings(&transcript);
+    let replayed = replay(new_acceptor(security, size), &transcript).unwrap();
+    assert_eq!((replayed.client.width, replayed.client.height, replayed.client.desktop_scale), (1280, 800, 150));
+    assert_eq!((replayed.client.keyboard.layout, replayed.client.name.as_str()), (0x0407, "probe"));
+    let mut worker = replayed.acceptor;
+    assert_eq!(state_name(&worker), "LicensingExchange");
+    let result = finish(&mut worker, &mut client);
+    let ClientConnectorState::Connected { result: connected } = &client.connector.state else {
+        panic!("not connected")
+    };
+    let asked = DesktopSize { width: 1280, height: 800 };
+    assert_eq!((connected.desktop_size, granted_size(asked, MAX)), (asked, asked));
+    assert_eq!(result.io_channel_id, wrd_rdp::acceptor::IO_CHANNEL);
+    assert!(!result.capabilities.is_empty());
+}
+
+#[test]
+fn a_worker_goes_on_after_the_login_screen() {
+    let mut client = Client::new();
+    let (mut acceptor, mut transcript) = gate(&mut client);
+    finish(&mut acceptor, &mut client);
+    let ClientConnectorState::Connected { result } = &client.connector.state else { panic!("not connected") };
+    let mut activation = result.activation_factory.create();
+    client.to_client.push(&pdu::deactivate_all());
+    let deactivate = client.to_client.next_pdu().unwrap().unwrap();
+    let deactivate = ironrdp_pdu::mcs::decode_send_data_indication(deactivate).unwrap();
+    assert!(matches!(
+        ironrdp_pdu::rdp::headers::decode_io_channel(deactivate).unwrap(),
+        ironrdp_pdu::rdp::headers::IoChannelPdu::DeactivateAll(_)
+    ));
+
+    transcript.progress = Progress::Deactivated;
+    let (security, size) = settings(&transcript);
+    let mut worker = replay(new_acceptor(security, size), &transcript).unwrap().acceptor;
+    assert_eq!(state_name(&worker), "CapabilitiesSendServer");
+    let mut output = Vec::new();
+    drive(&mut worker, None, Pause::Nowhere, &mut output).unwrap();
+    client.to_client.push(&output);
+
+    // Late input of the first activation: fast path, slow path, a virtual channel.
+    let fast = [0x04, 0x04, 0x00, 0x1e];
+    let slow = slow_path_input();
+    let mut output = Vec::new();
+    for late in [&fast[..], &slow[..]] {
+        assert_eq!(drive(&mut worker, Some(late), Pause::Nowhere, &mut output).unwrap(), Waiting::ForPdu);
+    }
+    assert!(output.is_empty());
+    reactivate(&mut activation, &mut client, &mut worker, &slow);
+}
+
+fn slow_path_input() -> Vec<u8> {
+    let body = [
+        34u8, 0, 0x17, 0, 0xea, 3, 0, 0, 0, 0, 0, 1, 16, 0, 0x1c, 0, 0, 0, // share headers, input
+        1, 0, 0, 0, 0, 0, 0, 0, 4, 0, 0, 0, 0x1e, 0, 0, 0, // one key
+    ];
+    ironrdp_core::encode_vec(&ironrdp_pdu::x224::X224(ironrdp_pdu::mcs::SendDataRequest {
+        initiator_id: 1002,
+        channel_id: 1003,
+        user_data: std::borrow::Cow::Borrowed(&body),
+    }))
+    .unwrap()
+}
+
+fn reactivate(activation: &mut ConnectionActivationSequence, client: &mut Client, worker: &mut Acceptor, late: &[u8]) {
+    let mut active = false;
+    loop {
+        if matches!(activation.connection_activation_state(), ConnectionActivationState::Finalized { .. }) {
+            assert!(active, "the worker is active before the client");
+            return;
+        }
+        let input = match activation.next_pdu_hint() {
+            Some(_) => client.to_client.next_pdu().unwrap().expect("the worker has something to say").to_vec(),
+            None => Vec::new(),
+        };
+        let mut output = WriteBuf::new();
+        activation.step(&input, None, &mut output).unwrap();
+        client.to_server.push(output.filled());
+        while let Some(pdu) = client.to_server.next_pdu().unwrap() {
+            let mut output = Vec::new();
+            // Late input in the middle of the finalisation is not taken for a step of it.
+            if !active {
+                drive(worker, Some(late), Pause::Nowhere, &mut output).unwrap();
+            }
+            active |= drive(worker, Some(pdu), Pause::Nowhere, &mut output).unwrap() == Waiting::Active;
+            client.to_client.push(&output);
+        }
+    }
+}
+
+#[test]
+fn a_transcript_that_ends_early_or_late_is_an_error() {
+    let mut client = Client::new();
+    let (_gate, whole) = gate(&mut client);
+    for length in 0..whole.pdus.len() {
+        let mut cut = whole.clone();
+        cut.pdus.truncate(length);
+        assert!(replay(new_acceptor(SecurityProtocol::SSL, MAX), &cut).is_err(), "{length}");
+    }
+    let mut long = whole.clone();
+    long.pdus.push(whole.pdus[0].clone());
+    assert!(replay(new_acceptor(SecurityProtocol::SSL, MAX), &long).is_err());
+}
+
+/// A transcript and, behind it, what the client sends up to the end of its activation.
+fn recorded() -> &'static (Transcript, Vec<Vec<u8>>) {
+    static RECORDED: std::sync::OnceLock<(Transcript, Vec<Vec<u8>>)> = std::sync::OnceLock::new();
+    RECORDED.get_or_init(|| {
+        let mut client = Client::new();
+        let (mut acceptor, transcript) = gate(&mut client);
+        let (mut output, mut pdus) = (Vec::new(), Vec::new());
+        let mut waiting = drive(&mut acceptor, None, Pause::Nowhere, &mut output).unwrap();
+        while waiting != Waiting::Active {
+            client.to_client.push(&std::mem::take(&mut output));
+            client.run();
+            pdus.push(client.to_server.next_pdu().unwrap().unwrap().to_vec());
+            waiting = drive(&mut acceptor, pdus.last().map(Vec::as_slice), Pause::Nowhere, &mut output).unwrap();
+        }
+        (transcript, pdus)
+    })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(2000))]
+    /// What a stranger may do to the bytes of a real client: no panic, no endless loop.
+    #[test]
+    fn damaged_pdus_never_panic(
+        which in any::<Index>(),
+        damage in proptest::collection::vec((any::<Index>(), any::<u8>()), 1..6),
+        cut in proptest::option::of(any::<Index>()),
+    ) {
+        let (transcript, rest) = recorded();
+        let (mut transcript, mut rest) = (transcript.clone(), rest.clone());
+        let first = transcript.pdus.len();
+        let which = which.index(first + rest.len());
+        let mut pdu = if which < first { transcript.pdus[which].to_vec() } else { rest[which - first].clone() };
+        for (at, byte) in damage {
+            let at = at.index(pdu.len());
+            pdu[at] = byte;
+        }
+        if let Some(cut) = cut {
+            pdu.truncate(cut.index(pdu.len()));
+        }
+        let _ = decode_client_info(&pdu);
+        let _ = wrd_rdp::client::ClientSettings::decode(&pdu);
+        let _ = wrd_rdp::input::events(&pdu);
+        if which < first {
+            transcript.pdus[which] = Bytes::try_from(pdu).unwrap();
+        } else {
+            rest[which - first] = pdu;
+        }
+        let Ok(replayed) = replay(new_acceptor(SecurityProtocol::SSL, MAX), &transcript) else { return Ok(()) };
+        let mut worker = replayed.acceptor;
+        let mut output = Vec::new();
+        let _ = drive(&mut worker, None, Pause::Nowhere, &mut output);
+        for pdu in &rest {
+            let _ = drive(&mut worker, Some(pdu), Pause::Nowhere, &mut output);
+        }
+    }
+}

@@ -1,0 +1,16 @@
+//! The kernel as the other crates see it, and the only room but a few named files that may be unsafe.
+//!
+//! Owned here: message sockets with descriptor passing ([`channel`]), starting a child with exactly the
+//! descriptors it should have ([`spawn`]; by hand: [`process`]), the process's own hardening
+//! ([`harden`]), sockets handed over by systemd ([`listen`]) and log set-up ([`log`]). Deliberately
+//! absent: any knowledge of RDP, PAM or of what the messages mean.
+
+pub mod channel;
+pub mod harden;
+pub mod listen;
+pub mod log;
+pub mod process;
+pub mod spawn;
+pub mod termination;
+
+pub use channel::{Channel, ChannelError, RawChannel};

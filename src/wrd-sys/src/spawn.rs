@@ -1,0 +1,212 @@
+//! Starting a program with exactly the descriptors it should have, at numbers it knows.
+
+use nix::libc;
+use std::ffi::{OsStr, OsString};
+use std::io;
+use std::os::fd::{AsRawFd, OwnedFd, RawFd};
+use std::os::unix::process::CommandExt;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+
+/// A program to start. Its environment is empty but for what is set here; descriptors 0, 1 and 2 are
+/// `/dev/null`, `/dev/null` and our own standard error unless given otherwise; everything from 3 on that
+/// was not given is closed.
+#[derive(Debug)]
+pub struct Program {
+    command: Command,
+    fds: Vec<(RawFd, OwnedFd)>,
+    uid_gid: Option<(u32, u32)>,
+}
+
+impl Program {
+    pub fn new(path: &Path) -> Self {
+        let mut command = Command::new(path);
+        command.env_clear().stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::inherit());
+        Self { command, fds: Vec::new(), uid_gid: None }
+    }
+
+    pub fn arg(mut self, arg: impl AsRef<OsStr>) -> Self {
+        self.command.arg(arg);
+        self
+    }
+
+    pub fn env(mut self, name: impl AsRef<OsStr>, value: impl AsRef<OsStr>) -> Self {
+        self.command.env(name, value);
+        self
+    }
+
+    /// Passes one variable of our own environment on, where it is set.
+    pub fn pass_env(mut self, name: &str) -> Self {
+        if let Some(value) = std::env::var_os(name) {
+            self.command.env(name, value);
+        }
+        self
+    }
+
+    pub fn envs(mut self, vars: impl IntoIterator<Item = (OsString, OsString)>) -> Self {
+        self.command.envs(vars);
+        self
+    }
+
+    pub fn current_dir(mut self, dir: &Path) -> Self {
+        self.command.current_dir(dir);
+        self
+    }
+
+    /// Gives the child `fd` as its descriptor `number`.
+    pub fn fd(mut self, number: RawFd, fd: OwnedFd) -> Self {
+        self.fds.push((number, fd));
+        self
+    }
+
+    /// The child leads a process group of its own: Ctrl-C on our terminal is for us alone.
+    pub fn own_process_group(mut self) -> Self {
+        self.command.process_group(0);
+        self
+    }
+
+    /// The child runs with this uid and gid and no supplementary group. Any failure to get there fails
+    /// the start.
+    pub fn user(mut self, uid: u32, gid: u32) -> Self {
+        self.uid_gid = Some((uid, gid));
+        self
+    }
+
+    /// Starts it. The given descriptors are closed here, whatever comes of it.
+    #[allow(unsafe_code)]
+    pub fn spawn(mut self) -> io::Result<Child> {
+        let fds: Vec<(RawFd, RawFd)> = self.fds.iter().map(|(number, fd)| (*number, fd.as_raw_fd())).collect();
+        let uid_gid = self.uid_gid;
+        // SAFETY: the closure runs between fork and exec and makes system calls only (see `arrange`).
+        unsafe {
+            self.command.pre_exec(move || {
+                arrange(&fds)?;
+                if let Some((uid, gid)) = uid_gid {
+                    become_user(uid, gid)?;
+                }
+                Ok(())
+            });
+        }
+        self.command.spawn()
+    }
+}
+
+/// Most descriptors that a program is given.
+const MAX_FDS: usize = 8;
+
+/// Puts each descriptor at its number and closes all others from 3 on. Allocates nothing.
+#[allow(unsafe_code)]
+pub(crate) fn arrange(fds: &[(RawFd, RawFd)]) -> io::Result<()> {
+    let top = fds.iter().map(|(number, _)| *number).max().unwrap_or(2).max(2);
+    // First out of the way, so that no target is overwritten before it has been moved; to numbers that
+    // the kernel finds free, because any number may be in use here.
+    let mut moved = [-1; MAX_FDS];
+    if fds.len() > MAX_FDS {
+        return Err(io::Error::from_raw_os_error(libc::E2BIG));
+    }
+    for ((_, from), to) in fds.iter().zip(&mut moved) {
+        // SAFETY: fcntl with F_DUPFD_CLOEXEC takes two numbers.
+        *to = unsafe { libc::fcntl(*from, libc::F_DUPFD_CLOEXEC, top + 1) };
+        if *to < 0 {
+            return Err(io::Error::last_os_error());
+        }
+    }
+    for ((number, _), from) in fds.iter().zip(&moved) {
+        // SAFETY: dup2 takes two numbers; the copy has no close-on-exec, which is what is wanted.
+        if unsafe { libc::dup2(*from, *number) } < 0 {
+            return Err(io::Error::last_os_error());
+        }
+    }
+    // Numbers between 3 and `top` that were not asked for, and everything above. The standard library's
+    // own pipe, through which it reports a failed exec, is close-on-exec: marking instead of closing
+    // keeps it working until the exec.
+    for number in 3..=top {
+        if !fds.iter().any(|(wanted, _)| *wanted == number) {
+            // SAFETY: fcntl with F_SETFD takes a number; an unused descriptor is an error we ignore.
+            unsafe { libc::fcntl(number, libc::F_SETFD, libc::FD_CLOEXEC) };
+        }
+    }
+    // SAFETY: close_range with CLOEXEC only sets a flag on a range of numbers.
+    if unsafe { libc::close_range(top as u32 + 1, u32::MAX, libc::CLOSE_RANGE_CLOEXEC as i32) } < 0 {
+        return Err(io::Error::last_os_error());
+    }
+    Ok(())
+}
+
+/// Becomes a system user for good, and looks afterwards whether that is so.
+#[allow(unsafe_code)]
+fn become_user(uid: u32, gid: u32) -> io::Result<()> {
+    // SAFETY: setgroups reads no element of an empty list.
+    if unsafe { libc::setgroups(0, std::ptr::null()) } < 0 {
+        return Err(io::Error::last_os_error());
+    }
+    // SAFETY: setresgid takes three numbers.
+    if unsafe { libc::setresgid(gid, gid, gid) } < 0 {
+        return Err(io::Error::last_os_error());
+    }
+    // SAFETY: setresuid takes three numbers.
+    if unsafe { libc::setresuid(uid, uid, uid) } < 0 {
+        return Err(io::Error::last_os_error());
+    }
+    let now = (nix::unistd::geteuid().as_raw(), nix::unistd::getegid().as_raw());
+    // SAFETY: setuid takes a number; getting root back must fail.
+    let back = uid != 0 && unsafe { libc::setuid(0) } == 0;
+    if now != (uid, gid) || back {
+        return Err(io::Error::from_raw_os_error(libc::EPERM));
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::Read;
+    use std::os::fd::AsFd;
+
+    #[test]
+    fn the_child_has_the_given_descriptors_and_no_other() {
+        let (mut read, write) = std::io::pipe().unwrap();
+        let extra = std::fs::File::open("/dev/null").unwrap();
+        let leaked = std::fs::File::open("/dev/null").unwrap();
+        // Even a descriptor that was made without close-on-exec must not get through.
+        nix::fcntl::fcntl(leaked.as_fd(), nix::fcntl::FcntlArg::F_SETFD(nix::fcntl::FdFlag::empty())).unwrap();
+        let mut child = Program::new(Path::new("/bin/sh"))
+            .arg("-c")
+            .arg("ls /proc/self/fd | tr '\\n' ' ' >&5")
+            .fd(5, write.into())
+            .fd(4, extra.into())
+            .pass_env("PATH")
+            .spawn()
+            .unwrap();
+        assert!(child.wait().unwrap().success());
+        let mut seen = String::new();
+        read.read_to_string(&mut seen).unwrap();
+        // 3 is ls's own view of the directory.
+        assert_eq!(seen.trim(), "0 1 2 3 4 5");
+    }
+
+    #[test]
+    fn descriptors_of_any_number_reach_their_places() {
+        // As in a server with hundreds of connections.
+        let many: Vec<_> = (0..300).map(|_| std::fs::File::open("/dev/null").unwrap()).collect();
+        let pipes: Vec<_> = (0..3).map(|_| std::io::pipe().unwrap()).collect();
+        let mut program = Program::new(Path::new("/bin/sh")).arg("-c").arg("for n in 3 4 5; do echo $n >&$n; done");
+        let mut readers = Vec::new();
+        for (number, (read, write)) in (3..).zip(pipes) {
+            program = program.fd(number, write.into());
+            readers.push(read);
+        }
+        assert!(program.spawn().unwrap().wait().unwrap().success());
+        for (number, mut read) in (3..).zip(readers) {
+            let mut seen = String::new();
+            read.read_to_string(&mut seen).unwrap();
+            assert_eq!(seen, format!("{number}\n"));
+        }
+        drop(many);
+    }
+
+    #[test]
+    fn a_program_that_does_not_exist_is_an_error() {
+        assert!(Program::new(Path::new("/nonexistent")).spawn().is_err());
+    }
+}

@@ -1,0 +1,89 @@
+//! The server under test, seen by those who administer it: `wrdctl`, `loginctl`, processes.
+
+use crate::eventually;
+use crate::machine::{Build, Machine};
+use anyhow::Context;
+use serde_json::Value;
+use std::collections::HashMap;
+use std::time::Duration;
+
+/// An address of the machine that is not its loopback's own, so that `RemoteHost` says something.
+pub const ADDRESS: &str = "192.0.2.7";
+
+/// Installs the dev build, gives the desktop its colour, starts the socket.
+pub fn prepare(machine: &Machine) -> anyhow::Result<()> {
+    prepare_build(machine, Build::Dev)
+}
+
+/// The same with a build of one's choice.
+pub fn prepare_build(machine: &Machine, build: Build) -> anyhow::Result<()> {
+    machine.sh(&format!("ip address add {ADDRESS}/32 dev lo"))?;
+    machine.write("/etc/wrd-dm/wrd-dm.toml", "[desktop]\nbackground = \"#2e6f40\"\n")?;
+    machine.install(build)
+}
+
+/// Every session, as `wrdctl list --json` has it.
+pub fn list(machine: &Machine) -> anyhow::Result<Vec<Value>> {
+    let text = machine.sh("wrdctl list --json")?;
+    let value: Value = serde_json::from_str(&text).with_context(|| format!("not JSON: {text}"))?;
+    value.as_array().cloned().context("`wrdctl list --json` is no array")
+}
+
+/// The session of a user, if there is one.
+pub fn session(machine: &Machine, user: &str) -> anyhow::Result<Option<Value>> {
+    Ok(list(machine)?.into_iter().find(|session| session["user"] == user))
+}
+
+/// Waits until a user's session is in a state.
+pub fn wait_state(machine: &Machine, user: &str, state: &str) -> anyhow::Result<Value> {
+    eventually(&format!("{user}'s session to be {state}"), Duration::from_secs(15), || {
+        Ok(session(machine, user)?.filter(|session| session["state"] == state))
+    })
+}
+
+/// Waits until a user has no session left, neither here nor with logind.
+pub fn wait_gone(machine: &Machine, user: &str) -> anyhow::Result<()> {
+    eventually(&format!("{user}'s session to be gone"), Duration::from_secs(20), || {
+        Ok((session(machine, user)?.is_none() && logind_sessions(machine, user)?.is_empty()).then_some(()))
+    })
+}
+
+/// The worker of a user's session.
+pub fn worker(machine: &Machine, user: &str) -> anyhow::Result<u32> {
+    let session = session(machine, user)?.with_context(|| format!("{user} has no session"))?;
+    let pid = session["worker_pid"].as_u64().with_context(|| format!("no worker_pid in {session}"))?;
+    Ok(pid as u32)
+}
+
+/// logind's sessions of class "user" of a user.
+pub fn logind_sessions(machine: &Machine, user: &str) -> anyhow::Result<Vec<String>> {
+    let text = machine.sh("loginctl list-sessions --no-legend")?;
+    Ok(text
+        .lines()
+        .map(|line| line.split_whitespace().collect::<Vec<_>>())
+        .filter(|words| words.get(2) == Some(&user) && !words.contains(&"manager"))
+        .filter_map(|words| words.first().map(|id| (*id).to_owned()))
+        .collect())
+}
+
+/// What `loginctl show-session` says.
+pub fn properties(machine: &Machine, id: &str) -> anyhow::Result<HashMap<String, String>> {
+    let text = machine.sh(&format!("loginctl show-session {id}"))?;
+    Ok(text.lines().filter_map(|line| line.split_once('=')).map(|(k, v)| (k.to_owned(), v.to_owned())).collect())
+}
+
+/// Ends every session and waits for it, so that the next test begins with none.
+pub fn clear(machine: &Machine) -> anyhow::Result<()> {
+    machine.try_sh("wrdctl terminate --all")?;
+    eventually("all sessions to end", Duration::from_secs(20), || Ok(list(machine)?.is_empty().then_some(())))
+}
+
+/// Ends sessions the gentle way, then the hard way, and every client.
+pub fn restore(machine: &Machine) -> anyhow::Result<()> {
+    machine.try_sh("pkill -KILL -x 'xfreerdp3|Xvfb'; rm -rf /home/alice/.config; loginctl disable-linger alice")?;
+    if clear(machine).is_err() {
+        machine.try_sh("loginctl kill-user --signal=KILL alice bob carol dave; systemctl restart wrd-dm.service")?;
+        clear(machine)?;
+    }
+    Ok(())
+}

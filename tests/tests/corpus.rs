@@ -1,0 +1,52 @@
+//! Replays the corpora of the fuzz targets through the same functions: what was found once stays found.
+
+#[path = "../fuzz/targets.rs"]
+mod targets;
+
+use std::fs;
+use std::path::Path;
+
+#[test]
+fn every_seed_is_taken_without_a_fault() {
+    let corpora = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/corpus");
+    for (name, target) in targets::TARGETS {
+        let mut seeds = 0;
+        for entry in fs::read_dir(corpora.join(name)).unwrap_or_else(|error| panic!("no corpus for {name}: {error}")) {
+            let file = entry.unwrap().path();
+            let data = fs::read(&file).unwrap();
+            target(&data);
+            // Cut short anywhere it is no fault either.
+            (0..data.len().min(600)).for_each(|length| target(&data[..length]));
+            seeds += 1;
+        }
+        assert!(seeds > 0, "the corpus of {name} is empty");
+    }
+    let folders = fs::read_dir(&corpora).unwrap().count();
+    assert_eq!(folders, targets::TARGETS.len(), "a corpus without a target, or the other way round");
+}
+
+#[test]
+fn the_seeds_are_understood_and_not_only_survived() {
+    let seed = |name: &str| fs::read(Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/corpus").join(name)).unwrap();
+    let info = wrd_rdp::client_info::decode_client_info(&seed("client_info/client")).unwrap();
+    assert_eq!((info.user.as_str(), info.password.unwrap().expose()), ("alice", b"canary".as_slice()));
+    assert_eq!(wrd_rdp::client::ClientSettings::decode(&seed("client_settings/client")).unwrap().width, 1280);
+    assert_eq!(wrd_rdp::input::events(&seed("input/several")).unwrap().len(), 2);
+    let transcript =
+        wrd_sys::channel::decode::<wrd_proto::transcript::Transcript>(&seed("transcript/licensing")).unwrap();
+    let (security, size) = wrd_rdp::replay::settings(&transcript);
+    wrd_rdp::replay::replay(wrd_rdp::acceptor::new_acceptor(security, size), &transcript).unwrap();
+
+    // The link's seeds get as far as an active connection, and its channels.
+    let transcript =
+        wrd_sys::channel::decode::<wrd_proto::transcript::Transcript>(&seed("transcript/licensing")).unwrap();
+    let mut connection = wrd_session::link::Connection::new(&transcript).unwrap();
+    let mut buffer = wrd_rdp::framing::PduBuffer::default();
+    buffer.push(&seed("link/dynamic-channels"));
+    let mut found = Vec::new();
+    while let Some(pdu) = buffer.next_pdu().unwrap().map(<[u8]>::to_vec) {
+        connection.receive(&pdu, &mut found).unwrap();
+    }
+    assert!(connection.is_active());
+    assert!(found.len() >= 2, "{found:?}");
+}
