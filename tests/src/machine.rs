@@ -57,8 +57,10 @@ impl Machine {
         sweep(&lab)?;
         // Named after the process that owns it, see `sweep`.
         let dir = lab.join(format!("run-{}-{}", std::process::id(), next()));
-        let built = Command::new(tree().join("tests/lab/root")).env("CARGO_TARGET_DIR", target()).output()?;
+        let built = Command::new(tree().join("tests/lab/root")).env("CARGO_TARGET_DIR", target()).output();
+        let built = built.context("cannot run tests/lab/root")?;
         ensure!(built.status.success(), "no root: {}", String::from_utf8_lossy(&built.stderr));
+        fs::create_dir(&dir).with_context(|| format!("cannot make {}", dir.display()))?;
         let supervisor = Command::new("setpriv")
             // Nothing must be left running should this process be killed.
             .args(["--pdeathsig", "KILL"])
@@ -77,7 +79,7 @@ impl Machine {
                 let log = fs::read_to_string(machine.dir.join("boot.log")).unwrap_or_default();
                 bail!("the machine ended while it booted ({status}): {log}");
             }
-            let Some(init) = child_of(machine.supervisor.id())? else { return Ok(None) };
+            let Some(init) = init_below(machine.supervisor.id()) else { return Ok(None) };
             note_init(&machine.dir, init)?;
             let question = match kind {
                 Init::Systemd => ["systemctl", "is-system-running"],
@@ -223,10 +225,15 @@ fn started(pid: u32) -> Option<String> {
     stat.rsplit_once(')')?.1.split_whitespace().nth(19).map(str::to_owned)
 }
 
-/// The first child of a process.
-fn child_of(pid: u32) -> anyhow::Result<Option<u32>> {
-    let Ok(children) = fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")) else { return Ok(None) };
-    Ok(children.split_whitespace().next().map(str::parse).transpose()?)
+/// The child of a process that is the first process of a pid namespace, once there is one. Before nspawn has
+/// made it, the supervisor has other children that come and go: those of its script, and nspawn's own.
+fn init_below(pid: u32) -> Option<u32> {
+    let children = fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).ok()?;
+    children.split_whitespace().filter_map(|child| child.parse().ok()).find(|child: &u32| {
+        let status = fs::read_to_string(format!("/proc/{child}/status")).unwrap_or_default();
+        let pids = status.lines().find_map(|line| line.strip_prefix("NSpid:")).unwrap_or_default();
+        pids.split_whitespace().nth(1).is_some() && pids.split_whitespace().last() == Some("1")
+    })
 }
 
 /// Removes what runs left behind that were killed too hard to do it.
