@@ -107,7 +107,8 @@ mod tests {
     /// Sessions of uid 1 and 2, named `user1` (logind `c1`) and `user2`.
     fn table() -> Table {
         let now = Instant::now();
-        let mut table = Table::new(Timing { login: Duration::from_secs(1), start: Duration::from_secs(1) });
+        const SECOND: Duration = Duration::from_secs(1);
+        let mut table = Table::new(Timing { login: SECOND, screen: SECOND, start: SECOND });
         for uid in [1, 2] {
             table.discover(uid);
             table.looked(uid, Looked::Found, now);

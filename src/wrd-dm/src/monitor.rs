@@ -69,6 +69,7 @@ impl Monitor {
     pub fn timing(config: &System) -> Timing {
         Timing {
             login: Duration::from_secs(config.limits.login_seconds.into()),
+            screen: Duration::from_secs(config.limits.login_seconds.into()),
             // The leader keeps to `start_seconds` itself; PAM comes on top.
             start: Duration::from_secs(u64::from(config.session.start_seconds) + 30),
         }
@@ -156,7 +157,7 @@ impl Monitor {
         // Its last words may be here and not heard yet.
         if let Some(wire) = self.sockets.gates.remove(&id) {
             while let Ok(message) = wire.receive() {
-                self.table.gate_says(id, message);
+                self.table.gate_says(id, message, Instant::now());
             }
             self.perform_all();
         }
@@ -178,7 +179,7 @@ impl Monitor {
 
     fn heard_gate(&mut self, id: ConnectionId, message: Result<ToMonitor, ChannelError>) {
         match message {
-            Ok(message) => self.table.gate_says(id, message),
+            Ok(message) => self.table.gate_says(id, message, Instant::now()),
             Err(error) => {
                 // It is ending, which we learn when it has; or it only pretends, which its deadline ends.
                 self.sockets.gates.remove(&id);

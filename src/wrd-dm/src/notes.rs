@@ -23,6 +23,9 @@ pub fn log(note: &Note) {
         Note::Deadline { id, client } => {
             warn!("no login in time; connection={id} client={client}");
         }
+        Note::TurnedAway { id, client, reason } => {
+            warn!("connection turned away; connection={id} client={client} reason={reason:?}");
+        }
         Note::SessionStarted { uid, user } => info!("session started; user={:?} uid={uid}", user),
         Note::SessionFound { uid, user } => info!("session found; user={:?} uid={uid}", user),
         Note::SessionEnded { uid, user, reason } => {

@@ -2,6 +2,7 @@
 //!
 //! The stages, in order, which the monitor enforces (anything else ends the connection):
 //! `Start` → at most one `Sign` → at most one `OpenLogin` → at most one `Link` → `Relaying`.
+//! `Screen` comes once, before `OpenLogin` or behind it (a refused Client Info login ends on the screen).
 //! `Failed` may come at any stage before `Relaying` and is the last message.
 
 use crate::{Address, Bytes, ConnectionId, Line, Text};
@@ -50,7 +51,9 @@ pub enum ToMonitor {
     /// Sign this for the TLS handshake. Only the exact layouts of a TLS 1.3 CertificateVerify and a
     /// TLS 1.2 ECDHE ServerKeyExchange are signed, once per connection.
     Sign { scheme: u16, message: Bytes<512> },
-    /// TLS is up and the client is known: a leader is wanted.
+    /// The login screen is shown from now on: somebody may take their time to type.
+    Screen,
+    /// There are credentials to try: a leader is wanted.
     OpenLogin,
     /// The transcript is written and the relay runs; the monitor is not needed any more.
     Relaying,

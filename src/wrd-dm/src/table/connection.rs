@@ -12,6 +12,10 @@ pub struct Connection {
     pub(super) client: Address,
     pub(super) since: Instant,
     pub(super) user: Option<UserName>,
+    /// Since when it shows the login screen.
+    screen: Option<Instant>,
+    /// How it will have ended, should its gate end now.
+    outcome: Outcome,
     pub(super) stage: Stage,
     pub(super) gate: Gate,
     pub(super) leader: Leader,
@@ -22,7 +26,7 @@ pub struct Connection {
 pub(super) enum Stage {
     /// X.224 up to Client Info; the next request may be `Sign`.
     Unsigned,
-    /// The one signature is given; the next request may be `OpenLogin`.
+    /// The one signature is given; the next request may be `OpenLogin`, with or without a login screen.
     Signed,
     /// Gate and leader speak with each other.
     Login,
@@ -54,7 +58,43 @@ pub(super) enum Leader {
     Gone,
 }
 
+/// What a connection was to the source it came from. A fault of the gate's process itself is seen by
+/// whoever reaps it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// It went away, or was sent away, before it had tried any credentials.
+    Left,
+    /// Its credentials were refused.
+    Denied,
+    /// It took too long.
+    Late,
+    /// Its gate broke the rules.
+    Broken,
+    /// It was authenticated.
+    Authenticated,
+}
+
 impl Connection {
+    /// How it will have ended, should its gate end now.
+    pub fn outcome(&self) -> Outcome {
+        self.outcome
+    }
+
+    /// Authenticated; before that nothing about it is known to be true.
+    pub fn is_authenticated(&self) -> bool {
+        self.user.is_some()
+    }
+
+    /// Since when it shows the login screen to somebody who is not authenticated.
+    pub fn at_screen(&self) -> Option<Instant> {
+        self.screen.filter(|_| self.user.is_none())
+    }
+
+    /// It has a leader, and nobody is authenticated.
+    pub fn is_trying(&self) -> bool {
+        self.leader == Leader::Speaks && self.user.is_none()
+    }
+
     pub fn gate_runs(&self) -> bool {
         self.gate != Gate::Gone
     }
@@ -92,6 +132,8 @@ impl Table {
             client,
             since: now,
             user: None,
+            screen: None,
+            outcome: Outcome::Left,
             stage: Stage::Unsigned,
             gate: Gate::Runs,
             leader: Leader::None,
@@ -102,12 +144,17 @@ impl Table {
     }
 
     /// The gate asks or tells something.
-    pub fn gate_says(&mut self, id: ConnectionId, message: ToMonitor) {
+    pub fn gate_says(&mut self, id: ConnectionId, message: ToMonitor, now: Instant) {
         let Some(connection) = self.connections.get_mut(&id) else { return };
         match (connection.stage, message) {
             (Stage::Unsigned, ToMonitor::Sign { scheme, message }) => {
                 connection.stage = Stage::Signed;
                 self.act(Action::Sign { id, scheme, message });
+            }
+            // A refused Client Info login ends on the screen too, and its leader waits there for more.
+            (Stage::Signed | Stage::Login | Stage::Over, ToMonitor::Screen) if connection.screen.is_none() => {
+                connection.screen = Some(now);
+                connection.deadline = Some(now + self.timing.screen + Timing::GRACE);
             }
             (Stage::Signed, ToMonitor::OpenLogin) => {
                 connection.stage = Stage::Login;
@@ -127,6 +174,7 @@ impl Table {
             }
             (Stage::Over, _) => {}
             (stage, ToMonitor::Sign { .. }) => self.broken(id, &format!("Sign while {stage:?}")),
+            (stage, ToMonitor::Screen) => self.broken(id, &format!("Screen while {stage:?}")),
             (stage, ToMonitor::OpenLogin) => self.broken(id, &format!("OpenLogin while {stage:?}")),
             (stage, ToMonitor::Relaying) => self.broken(id, &format!("Relaying while {stage:?}")),
         }
@@ -134,9 +182,18 @@ impl Table {
 
     /// The connection cannot go on, and its gate is not trusted to say so.
     pub fn broken(&mut self, id: ConnectionId, reason: &str) {
-        let Some(connection) = self.connections.get(&id) else { return };
+        let Some(connection) = self.connections.get_mut(&id) else { return };
+        connection.outcome = Outcome::Broken;
         let client = connection.client.clone();
         self.note(Note::Broken { id, client, reason: reason.to_owned() });
+        self.end_gate(id);
+    }
+
+    /// The connection has to make room, for `reason`.
+    pub fn turn_away(&mut self, id: ConnectionId, reason: &str) {
+        let Some(connection) = self.connections.get(&id) else { return };
+        let client = connection.client.clone();
+        self.note(Note::TurnedAway { id, client, reason: reason.to_owned() });
         self.end_gate(id);
     }
 
@@ -162,12 +219,15 @@ impl Table {
         let Some(connection) = self.connections.get_mut(&id) else { return };
         match (connection.stage, message) {
             (Stage::Login, FromLeader::Denied { user, text }) => {
+                connection.outcome = Outcome::Denied;
                 let client = connection.client.clone();
                 self.note(Note::Denied { id, client, user, text });
             }
             (Stage::Login, FromLeader::Authenticated { uid, user }) => {
                 connection.user = Some(user.clone());
+                connection.outcome = Outcome::Authenticated;
                 connection.stage = Stage::Waiting(uid);
+                connection.deadline = Some(now + self.timing.session());
                 let client = connection.client.clone();
                 self.note(Note::LoggedIn { id, client, uid, user: user.clone() });
                 self.wait_for_session(uid, id, user, now);
@@ -218,6 +278,9 @@ impl Table {
     pub(super) fn connection_late(&mut self, id: ConnectionId) {
         let Some(connection) = self.connections.get_mut(&id) else { return };
         connection.deadline = None;
+        if connection.outcome == Outcome::Left {
+            connection.outcome = Outcome::Late;
+        }
         let client = connection.client.clone();
         self.note(Note::Deadline { id, client });
         self.end_gate(id);

@@ -16,7 +16,7 @@ use wrd_proto::leader::ToLeader;
 use wrd_proto::session::{SessionInfo, State, ToSession};
 use wrd_proto::{Address, Bytes, ConnectionId, Line, UserName};
 
-pub use connection::Connection;
+pub use connection::{Connection, Outcome};
 pub use session::{Looked, NotNow};
 
 /// What is to be done, in this order.
@@ -95,6 +95,12 @@ pub enum Note {
         id: ConnectionId,
         client: Address,
     },
+    /// There are too many: this one goes, though it did nothing wrong.
+    TurnedAway {
+        id: ConnectionId,
+        client: Address,
+        reason: String,
+    },
     SessionStarted {
         uid: u32,
         user: UserName,
@@ -119,8 +125,10 @@ pub enum Note {
 /// How long things may take.
 #[derive(Clone, Copy, Debug)]
 pub struct Timing {
-    /// From accept to relaying.
+    /// From accept to an authenticated user, or to the login screen.
     pub login: Duration,
+    /// From the login screen to an authenticated user.
+    pub screen: Duration,
     /// From `StartSession` to `SessionReady`.
     pub start: Duration,
 }
@@ -132,6 +140,12 @@ impl Timing {
     pub const ANSWER: Duration = Duration::from_secs(10);
     /// For a session that is ending, while somebody waits for the next one.
     pub const ENDING: Duration = Duration::from_secs(30);
+
+    /// From authentication to relaying, behind the deadlines of the session: what ends, what starts, and
+    /// the answers of leader and gate.
+    fn session(&self) -> Duration {
+        Self::ENDING + self.start + 3 * Self::ANSWER
+    }
 }
 
 /// All connections whose gates are this monitor's children, and all sessions.
@@ -181,6 +195,10 @@ impl Table {
     /// Connections whose gate runs.
     pub fn connection_count(&self) -> usize {
         self.connections.values().filter(|connection| connection.gate_runs()).count()
+    }
+
+    pub fn connections(&self) -> impl Iterator<Item = (ConnectionId, &Connection)> {
+        self.connections.iter().map(|(id, connection)| (*id, connection))
     }
 
     pub fn connection(&self, id: ConnectionId) -> Option<&Connection> {

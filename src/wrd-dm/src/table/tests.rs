@@ -29,7 +29,11 @@ struct World {
 
 impl World {
     fn new() -> Self {
-        let timing = Timing { login: Duration::from_secs(120), start: Duration::from_secs(60) };
+        let timing = Timing {
+            login: Duration::from_secs(120),
+            screen: Duration::from_secs(120),
+            start: Duration::from_secs(60),
+        };
         Self {
             table: Table::new(timing),
             now: Instant::now(),
@@ -124,7 +128,7 @@ impl World {
 
     fn gate(&mut self, id: ConnectionId, message: ToMonitor) {
         if self.gates.contains(&id) {
-            self.table.gate_says(id, message);
+            self.table.gate_says(id, message, self.now);
         }
         self.settle();
     }
