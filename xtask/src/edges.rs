@@ -19,8 +19,8 @@ const FORBIDDEN: &[(&str, &[&str])] = &[
     ("wrdctl", &["pam-*", "smithay", "ironrdp*", "rustls", "tokio"]),
 ];
 
-/// Programs; nobody imports them.
-const PROGRAMS: &[&str] = &["wrd-dm", "wrd-gate", "wrd-leader", "wrd-session", "wrdctl"];
+/// Programs, and the tests' own client; nobody imports them but tests.
+const PROGRAMS: &[&str] = &["wrd-dm", "wrd-gate", "wrd-leader", "wrd-session", "wrdctl", "wrd-test-client"];
 
 /// Rooms of the worker, and rooms that each must not name.
 const ROOMS: &[(&str, &[&str])] = &[

@@ -2,8 +2,7 @@
 
 mod common;
 
-use common::client::Client;
-use common::{Identity, Monitor, accept, accept_logging, denied, dial, listener};
+use common::{Identity, Monitor, accept, accept_logging, denied, dial, listener, start};
 use ironrdp_acceptor::Acceptor;
 use ironrdp_connector::connection_activation::ConnectionActivationState;
 use ironrdp_connector::{ClientConnectorState, Sequence};
@@ -21,6 +20,7 @@ use wrd_rdp::framing::PduBuffer;
 use wrd_rdp::pdu;
 use wrd_rdp::replay::{replay, settings};
 use wrd_sys::Channel;
+use wrd_test_client::online::{Client, next_pdu};
 
 const SOON: Duration = Duration::from_secs(30);
 
@@ -38,7 +38,7 @@ fn play<T: Send + 'static>(
         let identity = identity.clone();
         std::thread::spawn(move || server(monitor, &identity))
     };
-    (Client::start(socket, &identity, password), thread)
+    (start(socket, &identity, password), thread)
 }
 
 fn open(monitor: &Monitor, identity: &Identity) -> Channel<FromLeader, FromGate> {
@@ -77,7 +77,7 @@ fn activate(link: &mut UnixStream, acceptor: &mut Acceptor) {
     drive(acceptor, None, Pause::Nowhere, &mut output).unwrap();
     link.write_all(&output).unwrap();
     loop {
-        let pdu = common::client::next_pdu(link, &mut incoming).expect("a PDU of the client");
+        let pdu = next_pdu(link, &mut incoming).unwrap().expect("a PDU of the client");
         let mut output = Vec::new();
         let waiting = drive(acceptor, Some(&pdu), Pause::Nowhere, &mut output).unwrap();
         link.write_all(&output).unwrap();
@@ -105,7 +105,7 @@ fn relayed<T: Send + 'static>(
         activate(&mut link, &mut acceptor);
         worker(link, monitor)
     });
-    client.until_active();
+    client.until_active().unwrap();
     (client, server)
 }
 
@@ -154,10 +154,10 @@ fn a_wrong_password_then_the_right_one_on_the_login_screen() {
         drop(link);
         monitor.exit_code(SOON)
     });
-    client.until_active();
-    client.type_line("also wrong");
+    client.until_active().unwrap();
+    client.type_line("also wrong").unwrap();
     std::thread::sleep(Duration::from_millis(300));
-    client.type_line("geheim€");
+    client.type_line("geheim€").unwrap();
     // Bitmaps of the login screen come until it is taken away.
     let mut bitmaps = 0;
     loop {
@@ -204,11 +204,11 @@ fn no_log_at_any_level_has_a_password_in_it() {
             monitor.exit_code(SOON)
         })
     };
-    let mut client = Client::start(socket, &identity, "canary-sent");
-    client.until_active();
-    client.type_line("canary-typed");
+    let mut client = start(socket, &identity, "canary-sent");
+    client.until_active().unwrap();
+    client.type_line("canary-typed").unwrap();
     std::thread::sleep(Duration::from_millis(300));
-    client.enter();
+    client.enter().unwrap();
     after_the_screen(&mut client);
     assert_eq!(server.join().unwrap(), Some(0));
     let log = std::fs::read(log.path()).unwrap();
@@ -232,8 +232,8 @@ fn a_session_that_cannot_be_had_is_explained_and_can_be_closed() {
         leader.send(&FromLeader::SessionFailed { text: Line::truncated("Your home is not there.") }).unwrap();
         monitor.exit_code(SOON)
     });
-    client.until_active();
-    client.enter();
+    client.until_active().unwrap();
+    client.enter().unwrap();
     let said = after_the_screen(&mut client);
     assert_eq!(said, [pdu::set_error_info(pdu::EndReason::Denied), pdu::disconnect_ultimatum()]);
     assert_eq!(server.join().unwrap(), Some(0));
@@ -245,8 +245,8 @@ fn a_leader_that_dies_ends_on_the_screen_too() {
         drop(open(&monitor, identity));
         monitor.exit_code(SOON)
     });
-    client.until_active();
-    client.enter();
+    client.until_active().unwrap();
+    client.enter().unwrap();
     assert_eq!(after_the_screen(&mut client).len(), 2);
     assert_eq!(server.join().unwrap(), Some(0));
 }
@@ -258,7 +258,7 @@ fn a_login_screen_that_nobody_uses_ends_with_the_reason() {
         assert!(matches!(message, ToMonitor::Failed { stage: Stage::Login, .. }), "{message:?}");
         monitor.exit_code(SOON)
     });
-    client.until_active();
+    client.until_active().unwrap();
     let said = after_the_screen(&mut client);
     assert_eq!(said, [pdu::set_error_info(pdu::EndReason::LogonTimeout), pdu::disconnect_ultimatum()]);
     assert_ne!(server.join().unwrap(), Some(0));
@@ -385,7 +385,7 @@ fn a_worker_that_stops_reading_stops_the_client_and_loses_nothing() {
         std::thread::sleep(Duration::from_millis(700));
         let mut incoming = PduBuffer::default();
         for n in 0..PDUS {
-            let pdu = common::client::next_pdu(&mut link, &mut incoming).unwrap();
+            let pdu = next_pdu(&mut link, &mut incoming).unwrap().unwrap();
             assert!(pdu == filler(9000, n as u8), "PDU {n}");
         }
         link.write_all(&pdu::disconnect_ultimatum()).unwrap();

@@ -2,8 +2,7 @@
 
 mod common;
 
-use common::client::{Client, connection_request, tls};
-use common::{Identity, Monitor, accept, dial, listener};
+use common::{Identity, Monitor, accept, dial, listener, start};
 use ironrdp_pdu::nego::SecurityProtocol;
 use std::io::{Read, Write};
 use std::net::TcpStream;
@@ -11,6 +10,8 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 use wrd_proto::gate::{Stage, ToMonitor};
+use wrd_test_client::connection_request;
+use wrd_test_client::online::{Trust, tls};
 
 const SOON: Duration = Duration::from_secs(30);
 
@@ -116,7 +117,7 @@ fn tls_without_rdp_is_refused() {
         let (mut socket, monitor, identity) = connect(60_000);
         let server = serve(monitor, &identity);
         negotiate(&mut socket);
-        let mut stream = tls(socket, &identity, version);
+        let mut stream = tls(socket, Trust::Only(&identity.certificate), version).unwrap();
         assert_eq!(stream.conn.protocol_version(), Some(version.version));
         stream.write_all(b"GET / HTTP/1.1\r\n\r\n").unwrap();
         let (mut monitor, message) = server.join().unwrap();
@@ -149,7 +150,7 @@ fn silence_does_not_hold_a_gate_at_any_stage() {
 
     let (socket, monitor, identity) = connect(900);
     let server = serve(monitor, &identity);
-    let _client = Client::start(socket, &identity, "");
+    let _client = start(socket, &identity, "");
     let (_, message) = server.join().unwrap();
     assert!(matches!(&message, ToMonitor::Failed { stage: Stage::Connection, .. }), "{message:?}");
 }

@@ -1,165 +1,44 @@
 //! A real client connector against the gate's acceptor, a transcript, and the worker's acceptor.
 
-use ironrdp_acceptor::{Acceptor, AcceptorResult, DesktopSize};
+use ironrdp_acceptor::{Acceptor, DesktopSize};
 use ironrdp_connector::connection_activation::{ConnectionActivationSequence, ConnectionActivationState};
-use ironrdp_connector::{ClientConnector, ClientConnectorState, Config, Credentials, Sequence};
+use ironrdp_connector::{ClientConnectorState, Sequence};
 use ironrdp_core::WriteBuf;
-use ironrdp_pdu::gcc;
 use ironrdp_pdu::nego::SecurityProtocol;
-use ironrdp_pdu::rdp::capability_sets as caps;
 use proptest::prelude::*;
 use proptest::sample::Index;
 use wrd_proto::Bytes;
 use wrd_proto::transcript::{Progress, Transcript};
-use wrd_rdp::acceptor::{
-    Pause, Waiting, drive, expects_client_info, granted_size, new_acceptor, state_name, tls_is_up,
-};
-use wrd_rdp::client_info::{decode_client_info, scrub};
-use wrd_rdp::framing::PduBuffer;
+use wrd_rdp::acceptor::{Pause, Waiting, drive, expects_client_info, granted_size, new_acceptor, state_name};
+use wrd_rdp::client_info::decode_client_info;
 use wrd_rdp::pdu;
 use wrd_rdp::replay::{replay, settings};
+use wrd_test_client::dialogue::Dialogue;
+use wrd_test_client::{Kind, PLAIN};
 
 const MAX: DesktopSize = DesktopSize { width: 8192, height: 8192 };
 
-fn config() -> Config {
-    Config {
-        desktop_size: DesktopSize { width: 1280, height: 800 },
-        monitor_layout: None,
-        desktop_scale_factor: 150,
-        desktop_physical_size: None,
-        desktop_orientation: None,
-        device_scale_factor: None,
-        monitor_extended_layout: None,
-        relative_mouse_input: false,
-        enable_tls: true,
-        enable_credssp: false,
-        enable_standard_rdp_security: false,
-        credentials: Credentials::UsernamePassword { username: "alice".into(), password: "canary".into() },
-        domain: None,
-        client_build: 0,
-        client_name: "probe".into(),
-        keyboard_type: gcc::KeyboardType::IBM_ENHANCED,
-        keyboard_subtype: 0,
-        keyboard_functional_keys_count: 12,
-        keyboard_layout: 0x0407,
-        connection_type: gcc::ConnectionType::Lan,
-        ime_file_name: String::new(),
-        bitmap: None,
-        dig_product_id: String::new(),
-        client_dir: String::new(),
-        alternate_shell: String::new(),
-        work_dir: String::new(),
-        remote_application_mode: false,
-        rail_support_level: caps::RailSupportLevel::empty(),
-        platform: caps::MajorPlatformType::UNIX,
-        hardware_id: None,
-        request_data: None,
-        autologon: true,
-        enable_audio_playback: false,
-        enable_audio_capture: false,
-        performance_flags: Default::default(),
-        license_cache: None,
-        timezone_info: Default::default(),
-        compression_type: None,
-        enable_server_pointer: true,
-        pointer_software_rendering: true,
-        multitransport_flags: None,
-        support_dyn_vc_gfx_protocol: true,
-    }
-}
-
-/// The client and what is under way between it and us.
-struct Client {
-    connector: ClientConnector,
-    to_server: PduBuffer,
-    to_client: PduBuffer,
-}
-
-impl Client {
-    fn new() -> Self {
-        let connector = ClientConnector::new(config(), "127.0.0.1:1".parse().unwrap());
-        Self { connector, to_server: PduBuffer::default(), to_client: PduBuffer::default() }
-    }
-
-    /// Steps as far as the bytes at hand go.
-    fn run(&mut self) {
-        loop {
-            if matches!(self.connector.state, ClientConnectorState::Connected { .. }) {
-                return;
-            }
-            if self.connector.should_perform_security_upgrade() {
-                self.connector.mark_security_upgrade_as_done();
-                continue;
-            }
-            let input = match self.connector.next_pdu_hint() {
-                Some(_) => match self.to_client.next_pdu().unwrap() {
-                    Some(pdu) => pdu.to_vec(),
-                    None => return,
-                },
-                None => Vec::new(),
-            };
-            let mut output = WriteBuf::new();
-            self.connector.step(&input, None, &mut output).unwrap();
-            self.to_server.push(output.filled());
-        }
-    }
+fn client() -> Dialogue {
+    Dialogue::new(Kind { password: "canary", width: 1280, height: 800, scale: 150, layout: 0x0407, ..PLAIN })
 }
 
 /// The gate's part: up to licensing, with the password blanked.
-fn gate(client: &mut Client) -> (Acceptor, Transcript) {
-    let security = SecurityProtocol::SSL;
-    let mut acceptor = new_acceptor(security, MAX);
-    let mut transcript = Transcript {
-        security: security.bits(),
-        max_width: MAX.width,
-        max_height: MAX.height,
-        progress: Progress::Licensing,
-        pdus: Vec::new(),
-    };
-    loop {
-        client.run();
-        let mut pdu = client.to_server.next_pdu().unwrap().expect("the client has something to say").to_vec();
-        if expects_client_info(&acceptor) {
-            let info = decode_client_info(&pdu).unwrap();
-            assert_eq!((info.user.as_str(), info.autologon), ("alice", true));
-            assert_eq!(info.password.unwrap().expose(), b"canary");
-            scrub(&mut pdu).unwrap();
+fn gate(client: &mut Dialogue) -> (Acceptor, Transcript) {
+    let mut told = None;
+    let ends = client.gate(MAX, |acceptor, pdu| {
+        if expects_client_info(acceptor) {
+            told = Some(decode_client_info(pdu).unwrap());
         }
-        let mut output = Vec::new();
-        let mut waiting = drive(&mut acceptor, Some(&pdu), Pause::BeforeLicensing, &mut output).unwrap();
-        if waiting == Waiting::ForTls {
-            tls_is_up(&mut acceptor);
-            waiting = drive(&mut acceptor, None, Pause::BeforeLicensing, &mut output).unwrap();
-        }
-        client.to_client.push(&output);
-        transcript.pdus.push(Bytes::try_from(pdu).unwrap());
-        if waiting == Waiting::AtLicensing {
-            return (acceptor, transcript);
-        }
-    }
-}
-
-/// Drives `acceptor` from where it stands to the end.
-fn finish(acceptor: &mut Acceptor, client: &mut Client) -> AcceptorResult {
-    let mut output = Vec::new();
-    drive(acceptor, None, Pause::Nowhere, &mut output).unwrap();
-    client.to_client.push(&output);
-    loop {
-        client.run();
-        let pdu = client.to_server.next_pdu().unwrap().expect("the client has something to say").to_vec();
-        let mut output = Vec::new();
-        let waiting = drive(acceptor, Some(&pdu), Pause::Nowhere, &mut output).unwrap();
-        client.to_client.push(&output);
-        if waiting == Waiting::Active {
-            client.run();
-            return acceptor.get_result().unwrap();
-        }
-    }
+    });
+    let info = told.expect("Client Info came by");
+    assert_eq!((info.user.as_str(), info.autologon), ("alice", true));
+    assert_eq!(info.password.unwrap().expose(), b"canary");
+    ends
 }
 
 #[test]
 fn a_worker_goes_on_from_licensing() {
-    let mut client = Client::new();
+    let mut client = client();
     let (_gate, transcript) = gate(&mut client);
     assert!(transcript.pdus.iter().all(|pdu| !pdu.windows(4).any(|w| w == b"c\0a\0")), "the password is blanked");
 
@@ -169,7 +48,8 @@ fn a_worker_goes_on_from_licensing() {
     assert_eq!((replayed.client.keyboard.layout, replayed.client.name.as_str()), (0x0407, "probe"));
     let mut worker = replayed.acceptor;
     assert_eq!(state_name(&worker), "LicensingExchange");
-    let result = finish(&mut worker, &mut client);
+    client.finish(&mut worker);
+    let result = worker.get_result().unwrap();
     let ClientConnectorState::Connected { result: connected } = &client.connector.state else {
         panic!("not connected")
     };
@@ -181,9 +61,9 @@ fn a_worker_goes_on_from_licensing() {
 
 #[test]
 fn a_worker_goes_on_after_the_login_screen() {
-    let mut client = Client::new();
+    let mut client = client();
     let (mut acceptor, mut transcript) = gate(&mut client);
-    finish(&mut acceptor, &mut client);
+    client.finish(&mut acceptor);
     let ClientConnectorState::Connected { result } = &client.connector.state else { panic!("not connected") };
     let mut activation = result.activation_factory.create();
     client.to_client.push(&pdu::deactivate_all());
@@ -226,7 +106,12 @@ fn slow_path_input() -> Vec<u8> {
     .unwrap()
 }
 
-fn reactivate(activation: &mut ConnectionActivationSequence, client: &mut Client, worker: &mut Acceptor, late: &[u8]) {
+fn reactivate(
+    activation: &mut ConnectionActivationSequence,
+    client: &mut Dialogue,
+    worker: &mut Acceptor,
+    late: &[u8],
+) {
     let mut active = false;
     loop {
         if matches!(activation.connection_activation_state(), ConnectionActivationState::Finalized { .. }) {
@@ -254,7 +139,7 @@ fn reactivate(activation: &mut ConnectionActivationSequence, client: &mut Client
 
 #[test]
 fn a_transcript_that_ends_early_or_late_is_an_error() {
-    let mut client = Client::new();
+    let mut client = client();
     let (_gate, whole) = gate(&mut client);
     for length in 0..whole.pdus.len() {
         let mut cut = whole.clone();
@@ -270,16 +155,9 @@ fn a_transcript_that_ends_early_or_late_is_an_error() {
 fn recorded() -> &'static (Transcript, Vec<Vec<u8>>) {
     static RECORDED: std::sync::OnceLock<(Transcript, Vec<Vec<u8>>)> = std::sync::OnceLock::new();
     RECORDED.get_or_init(|| {
-        let mut client = Client::new();
+        let mut client = client();
         let (mut acceptor, transcript) = gate(&mut client);
-        let (mut output, mut pdus) = (Vec::new(), Vec::new());
-        let mut waiting = drive(&mut acceptor, None, Pause::Nowhere, &mut output).unwrap();
-        while waiting != Waiting::Active {
-            client.to_client.push(&std::mem::take(&mut output));
-            client.run();
-            pdus.push(client.to_server.next_pdu().unwrap().unwrap().to_vec());
-            waiting = drive(&mut acceptor, pdus.last().map(Vec::as_slice), Pause::Nowhere, &mut output).unwrap();
-        }
+        let pdus = client.finish(&mut acceptor);
         (transcript, pdus)
     })
 }

@@ -21,7 +21,7 @@ use wrd_session::source::*;
 use wrd_session::state::State;
 use wrd_sys::{Channel, RawChannel};
 
-const PIPELINE: Kind = Kind { pipeline: true, ..PLAIN };
+const PIPELINE: Kind<'static> = Kind { pipeline: true, ..PLAIN };
 
 /// What the test and the desktop in the worker's thread share.
 #[derive(Default)]
@@ -153,7 +153,7 @@ impl Worker {
         ours
     }
 
-    fn connect(&mut self, kind: Kind) -> Client {
+    fn connect(&mut self, kind: Kind<'_>) -> Client {
         let link = self.link();
         let mut client = Arrival::new(kind).connect(link);
         self.watch(&mut client);
@@ -217,7 +217,7 @@ fn key(code: u8, flags: KeyboardFlags) -> FastPathInputEvent {
 }
 
 /// First picture, changes, input, resize, and what the leader is told.
-fn lives(kind: Kind) {
+fn lives(kind: Kind<'_>) {
     let mut worker = Worker::start();
     let mut client = worker.connect(kind);
     assert_eq!((client.image.width(), client.image.height()), (kind.width, kind.height));

@@ -2,8 +2,6 @@
 
 #![allow(dead_code)]
 
-pub mod client;
-
 use ring::rand::SystemRandom;
 use ring::signature::{ECDSA_P256_SHA256_ASN1_SIGNING, EcdsaKeyPair};
 use std::net::{TcpListener, TcpStream};
@@ -17,6 +15,8 @@ use wrd_proto::login::{FromGate, FromLeader};
 use wrd_proto::{Bytes, ConnectionId, Line, Text};
 use wrd_sys::spawn::Program;
 use wrd_sys::{Channel, RawChannel};
+use wrd_test_client::online::{Client, Trust};
+use wrd_test_client::{Kind, PLAIN};
 
 /// A certificate and its key.
 pub struct Identity {
@@ -157,6 +157,11 @@ pub fn listener() -> (TcpListener, std::net::SocketAddr) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
     (listener, address)
+}
+
+/// A client of alice's up to TLS.
+pub fn start(socket: TcpStream, identity: &Identity, password: &str) -> Client {
+    Client::start(socket, Trust::Only(&identity.certificate), Kind { password, ..PLAIN }).unwrap()
 }
 
 pub fn dial(address: std::net::SocketAddr) -> TcpStream {

@@ -1,163 +1,64 @@
 //! A real RDP client (ironrdp) with what it shows, and the gate's part of its connection.
 
+use ironrdp_acceptor::{Acceptor, DesktopSize};
 use ironrdp_connector::connection_activation::{ConnectionActivationFactory, ConnectionActivationState};
-use ironrdp_connector::{
-    BitmapConfig, ClientConnector, ClientConnectorState, Config, ConnectionOutcome, Credentials, DesktopSize, Sequence,
-};
+use ironrdp_connector::{ClientConnector, ConnectionOutcome, Sequence};
 use ironrdp_core::{WriteBuf, decode};
 use ironrdp_displaycontrol::client::DisplayControlClient;
 use ironrdp_dvc::DrdynvcClient;
 use ironrdp_egfx::client::{GraphicsPipelineClient, GraphicsPipelineHandler};
 use ironrdp_graphics::image_processing::PixelFormat;
+use ironrdp_pdu::Action;
 use ironrdp_pdu::input::fast_path::FastPathInputEvent;
 use ironrdp_pdu::mcs::McsMessage;
-use ironrdp_pdu::nego::SecurityProtocol;
-use ironrdp_pdu::rdp::capability_sets as caps;
 use ironrdp_pdu::rdp::headers::{ShareControlHeader, ShareControlPdu, ShareDataPdu};
 use ironrdp_pdu::x224::X224;
-use ironrdp_pdu::{Action, gcc};
 use ironrdp_session::image::DecodedImage;
 use ironrdp_session::{ActiveStage, ActiveStageBuilder, ActiveStageOutput};
 use ironrdp_svc::SvcProcessorMessages;
 use std::io::{Read, Write};
 use std::os::unix::net::UnixStream;
 use std::time::Duration;
-use wrd_proto::Bytes;
 use wrd_proto::transcript::{Progress, Transcript};
-use wrd_rdp::acceptor::{Pause, Waiting, drive, new_acceptor, tls_is_up};
 use wrd_rdp::framing::{PduBuffer, is_fast_path};
+pub use wrd_test_client::Kind;
+use wrd_test_client::dialogue::Dialogue;
 
 pub const MAX: DesktopSize = DesktopSize { width: 4000, height: 3000 };
 
-/// What kind of client.
-#[derive(Clone, Copy)]
-pub struct Kind {
-    pub width: u16,
-    pub height: u16,
-    pub pipeline: bool,
-    pub depth: u32,
-    pub layout: u32,
-}
-
-pub const PLAIN: Kind = Kind { width: 403, height: 301, pipeline: false, depth: 32, layout: 0x0407 };
-
-fn config(kind: Kind) -> Config {
-    Config {
-        desktop_size: DesktopSize { width: kind.width, height: kind.height },
-        monitor_layout: None,
-        desktop_scale_factor: 0,
-        desktop_physical_size: None,
-        desktop_orientation: None,
-        device_scale_factor: None,
-        monitor_extended_layout: None,
-        relative_mouse_input: false,
-        enable_tls: true,
-        enable_credssp: false,
-        enable_standard_rdp_security: false,
-        credentials: Credentials::UsernamePassword { username: "alice".into(), password: String::new() },
-        domain: None,
-        client_build: 0,
-        client_name: "probe".into(),
-        keyboard_type: gcc::KeyboardType::IBM_ENHANCED,
-        keyboard_subtype: 0,
-        keyboard_functional_keys_count: 12,
-        keyboard_layout: kind.layout,
-        connection_type: gcc::ConnectionType::Lan,
-        ime_file_name: String::new(),
-        bitmap: Some(BitmapConfig {
-            lossy_compression: false,
-            color_depth: kind.depth,
-            codecs: caps::BitmapCodecs::default(),
-        }),
-        dig_product_id: String::new(),
-        client_dir: String::new(),
-        alternate_shell: String::new(),
-        work_dir: String::new(),
-        remote_application_mode: false,
-        rail_support_level: caps::RailSupportLevel::empty(),
-        platform: caps::MajorPlatformType::UNIX,
-        hardware_id: None,
-        request_data: None,
-        autologon: true,
-        enable_audio_playback: false,
-        enable_audio_capture: false,
-        performance_flags: Default::default(),
-        license_cache: None,
-        timezone_info: Default::default(),
-        compression_type: None,
-        enable_server_pointer: true,
-        pointer_software_rendering: false,
-        multitransport_flags: None,
-        support_dyn_vc_gfx_protocol: kind.pipeline,
-    }
-}
+pub const PLAIN: Kind<'static> =
+    Kind { width: 403, height: 301, scale: 0, layout: 0x0407, pipeline: false, ..wrd_test_client::PLAIN };
 
 struct Gfx;
 impl GraphicsPipelineHandler for Gfx {}
 
 /// A client before its link is there, and what the gate has of it.
 pub struct Arrival {
-    connector: ClientConnector,
-    to_server: PduBuffer,
-    to_client: PduBuffer,
+    dialogue: Dialogue,
     transcript: Transcript,
 }
 
 impl Arrival {
     /// Comes as far as the gate brings a client that sent its password along.
-    pub fn new(kind: Kind) -> Self {
+    pub fn new(kind: Kind<'_>) -> Self {
+        Self::with_gate(kind).0
+    }
+
+    fn with_gate(kind: Kind<'_>) -> (Self, Acceptor) {
         let mut dynamic = DrdynvcClient::new().with_dynamic_channel(DisplayControlClient::new(|_| Ok(Vec::new())));
         if kind.pipeline {
             dynamic = dynamic.with_dynamic_channel(GraphicsPipelineClient::new(Box::new(Gfx), None));
         }
-        let connector = ClientConnector::new(config(kind), "127.0.0.1:1".parse().unwrap()).with_static_channel(dynamic);
-        let security = SecurityProtocol::SSL;
-        let mut arrival = Self {
-            connector,
-            to_server: PduBuffer::default(),
-            to_client: PduBuffer::default(),
-            transcript: Transcript {
-                security: security.bits(),
-                max_width: MAX.width,
-                max_height: MAX.height,
-                progress: Progress::Licensing,
-                pdus: Vec::new(),
-            },
-        };
-        let mut acceptor = new_acceptor(security, MAX);
-        loop {
-            arrival.step();
-            let pdu = arrival.to_server.next_pdu().unwrap().expect("the client has something to say").to_vec();
-            let mut output = Vec::new();
-            let mut waiting = drive(&mut acceptor, Some(&pdu), Pause::BeforeLicensing, &mut output).unwrap();
-            if waiting == Waiting::ForTls {
-                tls_is_up(&mut acceptor);
-                waiting = drive(&mut acceptor, None, Pause::BeforeLicensing, &mut output).unwrap();
-            }
-            arrival.to_client.push(&output);
-            arrival.transcript.pdus.push(Bytes::try_from(pdu).unwrap());
-            if waiting == Waiting::AtLicensing {
-                return arrival;
-            }
-        }
+        let mut dialogue = Dialogue::with_dynamic(kind, dynamic);
+        let (acceptor, transcript) = dialogue.gate(MAX, |_, _| {});
+        (Self { dialogue, transcript }, acceptor)
     }
 
     /// Comes as far as the gate brings a client to its login screen, and from there.
-    pub fn from_login_screen(kind: Kind) -> (Self, ActiveStage, ConnectionActivationFactory) {
-        let mut arrival = Self::new(kind);
-        let acceptor = new_acceptor(SecurityProtocol::SSL, MAX);
-        let mut acceptor = wrd_rdp::replay::replay(acceptor, &arrival.transcript).unwrap().acceptor;
-        let mut output = Vec::new();
-        drive(&mut acceptor, None, Pause::Nowhere, &mut output).unwrap();
-        arrival.to_client.push(&output);
-        loop {
-            arrival.step();
-            let Some(pdu) = arrival.to_server.next_pdu().unwrap().map(<[u8]>::to_vec) else { break };
-            let mut output = Vec::new();
-            drive(&mut acceptor, Some(&pdu), Pause::Nowhere, &mut output).unwrap();
-            arrival.to_client.push(&output);
-        }
-        let (stage, factory, _) = connected(&mut arrival.connector);
+    pub fn from_login_screen(kind: Kind<'_>) -> (Self, ActiveStage, ConnectionActivationFactory) {
+        let (mut arrival, mut acceptor) = Self::with_gate(kind);
+        arrival.dialogue.finish(&mut acceptor);
+        let (stage, factory, _) = connected(&mut arrival.dialogue.connector);
         arrival.transcript.progress = Progress::Deactivated;
         (arrival, stage, factory)
     }
@@ -170,51 +71,24 @@ impl Arrival {
         block
     }
 
-    /// Steps as far as the bytes at hand go; whether the client is connected.
-    fn step(&mut self) -> bool {
-        loop {
-            if matches!(self.connector.state, ClientConnectorState::Connected { .. }) {
-                return true;
-            }
-            if self.connector.should_perform_security_upgrade() {
-                self.connector.mark_security_upgrade_as_done();
-                continue;
-            }
-            let input = match self.connector.next_pdu_hint() {
-                Some(_) => match self.to_client.next_pdu().unwrap() {
-                    Some(pdu) => pdu.to_vec(),
-                    None => return false,
-                },
-                None => Vec::new(),
-            };
-            let mut output = WriteBuf::new();
-            self.connector.step(&input, None, &mut output).unwrap();
-            self.to_server.push(output.filled());
-        }
-    }
-
     /// Goes on over the link until the client is connected.
     pub fn connect(mut self, mut link: UnixStream) -> Client {
         link.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
         link.write_all(&self.block()).unwrap();
-        while !self.step() {
+        while !self.dialogue.step() {
             self.send(&mut link);
-            self.receive(&mut link);
+            let length = self.dialogue.to_client.fill(65536, |space| link.read(space)).unwrap();
+            assert!(length > 0, "the worker has closed the link");
         }
         self.send(&mut link);
-        let (stage, factory, size) = connected(&mut self.connector);
-        Client::new(link, self.to_client, stage, factory, size)
+        let (stage, factory, size) = connected(&mut self.dialogue.connector);
+        Client::new(link, self.dialogue.to_client, stage, factory, size)
     }
 
     fn send(&mut self, link: &mut UnixStream) {
-        let bytes = self.to_server.rest().to_vec();
-        self.to_server.consume(bytes.len());
+        let bytes = self.dialogue.to_server.rest().to_vec();
+        self.dialogue.to_server.consume(bytes.len());
         link.write_all(&bytes).unwrap();
-    }
-
-    fn receive(&mut self, link: &mut UnixStream) {
-        let length = self.to_client.fill(65536, |space| link.read(space)).unwrap();
-        assert!(length > 0, "the worker has closed the link");
     }
 }
 
