@@ -1,19 +1,18 @@
 //! Message sockets: `SOCK_SEQPACKET`, one postcard message to a datagram, descriptors beside it.
 //!
-//! A message longer than [`MAX_FRAME`] is an error on either side, a datagram that was cut is one too,
-//! and more than [`MAX_FDS`] descriptors never arrive (the kernel closes the rest). Buffers are wiped,
-//! because a message may carry a password.
+//! A message longer than [`MAX_FRAME`] is an error on either side, a datagram that was cut is one too, and
+//! so are more than [`MAX_FDS`] descriptors; whatever came with a message that is refused is closed. Buffers
+//! are wiped, because a message may carry a password.
 
 use nix::errno::Errno;
-use nix::sys::socket::{
-    AddressFamily, ControlMessage, ControlMessageOwned, MsgFlags, SockFlag, SockType, UnixAddr, recvmsg, sendmsg,
-    socketpair,
-};
+use nix::sys::socket::{AddressFamily, ControlMessage, MsgFlags, SockFlag, SockType, UnixAddr, sendmsg, socketpair};
+use rustix::net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, ReturnFlags, recvmsg};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::io::{IoSlice, IoSliceMut};
 use std::marker::PhantomData;
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
+use std::mem::MaybeUninit;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use zeroize::Zeroizing;
 
 /// Largest message in bytes (the same figure as `wrd_proto::MAX_FRAME`).
@@ -129,28 +128,36 @@ impl<Tx: Serialize, Rx: DeserializeOwned> Channel<Tx, Rx> {
     /// Receives one message and what descriptors came with it (close-on-exec; dropped means closed).
     pub fn recv_fds(&self) -> Result<(Rx, Vec<OwnedFd>), ChannelError> {
         let mut buffer = Zeroizing::new(vec![0u8; MAX_FRAME]);
-        let mut space = nix::cmsg_space!([RawFd; MAX_FDS]);
-        let (len, fds) = loop {
+        let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MAX_FDS))];
+        // Owns what the kernel puts there, which it does with as many as fit even where it says that it cut.
+        let mut control = RecvAncillaryBuffer::new(&mut space);
+        let message = loop {
             let mut iov = [IoSliceMut::new(&mut buffer)];
-            let flags = MsgFlags::MSG_CMSG_CLOEXEC;
-            match recvmsg::<UnixAddr>(self.fd.as_raw_fd(), &mut iov, Some(&mut space), flags) {
-                Ok(message) => {
-                    let fds = received(&message)?;
-                    if message.flags.intersects(MsgFlags::MSG_TRUNC | MsgFlags::MSG_CTRUNC) {
-                        return Err(ChannelError::TooLong(message.bytes));
-                    }
-                    break (message.bytes, fds);
-                }
-                Err(Errno::EINTR) => {}
-                Err(Errno::EAGAIN) => return Err(ChannelError::WouldBlock),
-                Err(Errno::ECONNRESET) => return Err(ChannelError::Closed),
-                Err(errno) => return Err(errno.into()),
+            match recvmsg(&self.fd, &mut iov, &mut control, RecvFlags::CMSG_CLOEXEC) {
+                Ok(message) => break message,
+                Err(rustix::io::Errno::INTR) => {}
+                Err(rustix::io::Errno::AGAIN) => return Err(ChannelError::WouldBlock),
+                Err(rustix::io::Errno::CONNRESET) => return Err(ChannelError::Closed),
+                Err(errno) => return Err(Errno::from_raw(errno.raw_os_error()).into()),
             }
         };
-        if len == 0 && fds.is_empty() {
+        let mut fds = Vec::new();
+        for part in control.drain() {
+            if let RecvAncillaryMessage::ScmRights(rights) = part {
+                fds.extend(rights);
+            }
+        }
+        if message.flags.contains(ReturnFlags::CTRUNC) {
+            // Too many, or more than this process may open.
+            return Err(ChannelError::Descriptors(fds.len().saturating_add(1), fds.len()));
+        }
+        if message.flags.contains(ReturnFlags::TRUNC) {
+            return Err(ChannelError::TooLong(message.bytes));
+        }
+        if message.bytes == 0 && fds.is_empty() {
             return Err(ChannelError::Closed);
         }
-        let frame = buffer.get(..len).unwrap_or_default();
+        let frame = buffer.get(..message.bytes).unwrap_or_default();
         Ok((decode(frame)?, fds))
     }
 
@@ -216,23 +223,10 @@ pub fn decode<T: DeserializeOwned>(frame: &[u8]) -> Result<T, ChannelError> {
     }
 }
 
-#[allow(unsafe_code)]
-fn received(message: &nix::sys::socket::RecvMsg<'_, '_, UnixAddr>) -> Result<Vec<OwnedFd>, Errno> {
-    let mut fds = Vec::new();
-    for control in message.cmsgs()? {
-        if let ControlMessageOwned::ScmRights(raw) = control {
-            for fd in raw {
-                // SAFETY: the kernel has just made this descriptor for us, and nobody else knows it.
-                fds.push(unsafe { OwnedFd::from_raw_fd(fd) });
-            }
-        }
-    }
-    Ok(fds)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use nix::poll::{PollFd, PollFlags, PollTimeout};
     use serde::Deserialize;
 
     #[derive(Serialize, Deserialize, PartialEq, Debug)]
@@ -264,6 +258,26 @@ mod tests {
         let (extra, _other) = RawChannel::pair().unwrap();
         a.send_fds(&Message::Number(1), &[extra.as_fd()]).unwrap();
         assert!(matches!(b.recv(), Err(ChannelError::Descriptors(1, 0))));
+    }
+
+    /// A peer that sends more than a message may carry: nothing of it may stay open here.
+    #[test]
+    fn descriptors_that_are_refused_are_closed() {
+        for count in [1, MAX_FDS, MAX_FDS + 1, 200] {
+            let (a, b) = pair();
+            // Its write end stays open as long as anybody has a copy of it.
+            let (read, write) = nix::unistd::pipe().unwrap();
+            let frame = encode(&Message::Number(1)).unwrap();
+            let raw = vec![write.as_raw_fd(); count];
+            let rights = [ControlMessage::ScmRights(&raw)];
+            let iov = [IoSlice::new(&frame)];
+            sendmsg::<UnixAddr>(a.as_raw_fd(), &iov, &rights, MsgFlags::empty(), None).unwrap();
+            drop(write);
+            assert!(matches!(b.recv(), Err(ChannelError::Descriptors(..))), "{count}");
+            let mut poll = [PollFd::new(read.as_fd(), PollFlags::empty())];
+            nix::poll::poll(&mut poll, PollTimeout::ZERO).unwrap();
+            assert_eq!(poll[0].revents(), Some(PollFlags::POLLHUP), "of {count} one is left open");
+        }
     }
 
     #[test]
