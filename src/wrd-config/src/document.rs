@@ -72,6 +72,33 @@ impl<'t> Document<'t> {
         }
     }
 
+    /// Takes `section.key` as a list of texts that `parse` understands, each of them.
+    pub fn list<T>(
+        &mut self,
+        section: &'static str,
+        key: &'static str,
+        parse: impl Fn(&str) -> Result<T, &'static str>,
+    ) -> Option<Vec<T>> {
+        let entry = self.take(section, key)?;
+        let Some(items) = entry.value.get_ref().as_array() else {
+            self.wrong_type(section, key, &entry.value, "a list of texts");
+            return None;
+        };
+        let mut values = Vec::new();
+        for item in items {
+            match item.get_ref().as_str().map(&parse) {
+                Some(Ok(value)) => values.push(value),
+                Some(Err(expected)) => {
+                    let shown: String = item.get_ref().as_str().unwrap_or_default().chars().take(60).collect();
+                    let text = format!("expected {expected}, found {shown:?}");
+                    self.error(Some(item.span()), Some(dotted(section, key)), text);
+                }
+                None => self.wrong_type(section, key, item, "text in quotes"),
+            }
+        }
+        Some(values)
+    }
+
     /// Takes `section.key` as a whole number in `range`.
     pub fn integer(&mut self, section: &'static str, key: &'static str, range: RangeInclusive<u32>) -> Option<u32> {
         let entry = self.take(section, key)?;

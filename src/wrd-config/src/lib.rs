@@ -5,12 +5,14 @@
 //! errors out. Always true: no text panics, and a bad value never hides a good one.
 //! Deliberately absent: acting on any of it, and logging.
 
+mod admission;
 mod document;
 mod error;
 mod paths;
 mod session;
 mod system;
 
+pub use admission::{Admission, Startups};
 pub use error::{ConfigError, ConfigErrors};
 pub use paths::Paths;
 pub use session::{SessionSettings, USER_FILE};

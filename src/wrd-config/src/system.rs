@@ -1,7 +1,7 @@
 //! The administrator's settings: `wrd-dm.toml`, then `wrd-dm.toml.d/*.toml` in the order of their names.
 
 use crate::document::{self, Document};
-use crate::{Background, ConfigError, ConfigErrors};
+use crate::{Admission, Background, ConfigError, ConfigErrors};
 use std::path::{Path, PathBuf};
 
 /// The file in the configuration folder; its drop-ins are in a folder of the same name with `.d`.
@@ -12,6 +12,7 @@ pub const SYSTEM_FILE: &str = "wrd-dm.toml";
 pub struct System {
     pub tls: Tls,
     pub limits: Limits,
+    pub admission: Admission,
     pub session: Session,
     pub desktop: Desktop,
 }
@@ -54,7 +55,7 @@ pub struct Desktop {
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { connections: 256, login_seconds: 120, max_width: 7680, max_height: 4320 }
+        Self { connections: 1024, login_seconds: 120, max_width: 7680, max_height: 4320 }
     }
 }
 
@@ -135,6 +136,8 @@ impl System {
         set(&mut self.limits.max_width, document.integer("limits", "max_width", 640..=8192).map(pixels));
         set(&mut self.limits.max_height, document.integer("limits", "max_height", 480..=8192).map(pixels));
 
+        self.admission.apply(document);
+
         set(&mut self.session.command, document.parsed("session", "command", command).map(Some));
         set(&mut self.session.start_seconds, document.integer("session", "start_seconds", 1..=600));
 
@@ -178,7 +181,7 @@ pub(crate) fn command(text: &str) -> Result<String, &'static str> {
     if fine { Ok(text.to_owned()) } else { Err("a command for the shell, of at most 4096 bytes") }
 }
 
-fn set<T>(target: &mut T, value: Option<T>) {
+pub(crate) fn set<T>(target: &mut T, value: Option<T>) {
     if let Some(value) = value {
         *target = value;
     }

@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 use std::fs;
 use std::path::Path;
-use wrd_config::{Background, Rgb, SessionSettings, System};
+use wrd_config::{Admission, Background, Rgb, SessionSettings, Startups, System};
 
 fn messages(text: &str) -> Vec<String> {
     let (_, errors) = System::parse([(Path::new("/etc/wrd-dm/wrd-dm.toml"), text)]);
@@ -15,7 +15,7 @@ fn an_empty_text_is_the_defaults() {
     let (system, errors) = System::parse([(Path::new("x"), "")]);
     assert!(errors.is_empty());
     assert_eq!(system, System::default());
-    assert_eq!(system.limits.connections, 256);
+    assert_eq!(system.limits.connections, 1024);
     assert_eq!(system.desktop.background, Background::Colour(Rgb { red: 0x2d, green: 0x36, blue: 0x40 }));
 }
 
@@ -30,6 +30,21 @@ fn every_key_is_understood() {
         login_seconds = 0x3c
         max_width = 3840
         max_height = 2160
+        [admission]
+        startups = "10:30:100"
+        login_screens = 11
+        logins = 12
+        source_connections = 13
+        source_connections_per_minute = 14
+        ipv4_prefix_bits = 24
+        ipv6_prefix_bits = 56
+        penalty_crash_seconds = 1
+        penalty_denied_seconds = 2
+        penalty_late_seconds = 3
+        penalty_silent_seconds = 4
+        penalty_min_seconds = 5
+        penalty_max_seconds = 6
+        exempt = ["192.0.2.0/24", "::1"]
         [session]
         command = "exec sway"
         start_seconds = 20
@@ -43,6 +58,23 @@ fn every_key_is_understood() {
     assert_eq!(system.tls.key.as_deref(), Some(Path::new("/etc/ssl/wrd.key")));
     assert_eq!((system.limits.connections, system.limits.login_seconds), (1000, 60));
     assert_eq!((system.limits.max_width, system.limits.max_height), (3840, 2160));
+    let admission = Admission {
+        startups: Startups { begin: 10, percent: 30, full: 100 },
+        login_screens: 11,
+        logins: 12,
+        source_connections: 13,
+        source_connections_per_minute: 14,
+        ipv4_prefix_bits: 24,
+        ipv6_prefix_bits: 56,
+        penalty_crash_seconds: 1,
+        penalty_denied_seconds: 2,
+        penalty_late_seconds: 3,
+        penalty_silent_seconds: 4,
+        penalty_min_seconds: 5,
+        penalty_max_seconds: 6,
+        exempt: vec!["192.0.2.0/24".parse().unwrap(), "::1/128".parse().unwrap()],
+    };
+    assert_eq!(system.admission, admission);
     assert_eq!(system.session.command.as_deref(), Some("exec sway"));
     assert_eq!(system.session.start_seconds, 20);
     assert_eq!(system.desktop.background, Background::Colour(Rgb { red: 255, green: 0xaa, blue: 0 }));
@@ -58,11 +90,31 @@ fn mistakes_are_named_with_file_line_key_and_what_is_allowed() {
             "/etc/wrd-dm/wrd-dm.toml:2: limits.connections: expected a whole number from 1 to 65536, found 0",
             "/etc/wrd-dm/wrd-dm.toml:3: limits.login_seconds: expected a whole number from 5 to 3600, found text",
             "/etc/wrd-dm/wrd-dm.toml:4: limits.conections: unknown key; known in [limits] are connections, login_seconds, max_width, max_height",
-            "/etc/wrd-dm/wrd-dm.toml:6: sesion: unknown section; known are desktop, limits, session, tls",
+            "/etc/wrd-dm/wrd-dm.toml:6: sesion: unknown section; known are admission, desktop, limits, session, tls",
             "/etc/wrd-dm/wrd-dm.toml:10: desktop.background: expected a colour such as \"#2d3640\" or the absolute path of a picture, found \"red\"",
             "/etc/wrd-dm/wrd-dm.toml:11: desktop.name: expected text in quotes, found true or false",
         ]
     );
+}
+
+#[test]
+fn mistakes_about_admission_are_named_one_by_one() {
+    let text =
+        "[admission]\nstartups = \"10:30\"\nexempt = [\n  \"10.0.0.0/8\",\n  \"10.0.0.0/33\",\n  7,\n]\nlogins = 0\n";
+    let startups = "expected \"BEGIN:PERCENT:FULL\", such as \"50:30:400\", with FULL from BEGIN to 4096";
+    assert_eq!(
+        messages(text),
+        [
+            format!("/etc/wrd-dm/wrd-dm.toml:2: admission.startups: {startups}, found \"10:30\""),
+            "/etc/wrd-dm/wrd-dm.toml:5: admission.exempt: expected an address or a network, such as \"192.0.2.0/24\" or \"2001:db8::/32\", found \"10.0.0.0/33\"".into(),
+            "/etc/wrd-dm/wrd-dm.toml:6: admission.exempt: expected text in quotes, found a whole number".into(),
+            "/etc/wrd-dm/wrd-dm.toml:8: admission.logins: expected a whole number from 1 to 4096, found 0".into(),
+        ]
+    );
+    for wrong in ["0:30:100", "50:30:40", "10:0:100", "10:101:100", "1:1:5000", "1:2:3:4", "a:b:c", ""] {
+        assert_eq!(messages(&format!("[admission]\nstartups = \"{wrong}\"\n")).len(), 1, "{wrong}");
+    }
+    assert!(messages("[admission]\nexempt = \"::1\"\n")[0].ends_with("expected a list of texts, found text"));
 }
 
 #[test]
