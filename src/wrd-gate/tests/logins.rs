@@ -129,10 +129,10 @@ fn the_right_password_at_once_needs_no_screen() {
         monitor.exit_code(SOON)
     });
     client.stream.write_all(&[0x04, 0x04, 0x00, 0x1e]).unwrap();
-    assert_eq!(client.next().unwrap(), filler(20, 7));
-    assert_eq!(client.next().unwrap(), pdu::set_error_info(pdu::EndReason::TakenOver));
-    assert_eq!(client.next().unwrap(), pdu::disconnect_ultimatum());
-    assert_eq!(client.next(), None, "nothing of the gate's own behind a worker's good-bye");
+    assert_eq!(client.hear().unwrap(), filler(20, 7));
+    assert_eq!(client.hear().unwrap(), pdu::set_error_info(pdu::EndReason::TakenOver));
+    assert_eq!(client.hear().unwrap(), pdu::disconnect_ultimatum());
+    assert_eq!(client.hear(), None, "nothing of the gate's own behind a worker's good-bye");
     drop(client);
     assert_eq!(server.join().unwrap(), Some(0));
 }
@@ -161,7 +161,7 @@ fn a_wrong_password_then_the_right_one_on_the_login_screen() {
     // Bitmaps of the login screen come until it is taken away.
     let mut bitmaps = 0;
     loop {
-        let pdu = client.next().expect("Deactivate All");
+        let pdu = client.hear().expect("Deactivate All");
         if pdu == pdu::deactivate_all() {
             break;
         }
@@ -172,14 +172,14 @@ fn a_wrong_password_then_the_right_one_on_the_login_screen() {
     let mut activation = result.activation_factory.create();
     while !matches!(activation.connection_activation_state(), ConnectionActivationState::Finalized { .. }) {
         let input = match activation.next_pdu_hint() {
-            Some(_) => client.next().expect("the new activation"),
+            Some(_) => client.hear().expect("the new activation"),
             None => Vec::new(),
         };
         let mut output = WriteBuf::new();
         activation.step(&input, None, &mut output).unwrap();
         client.stream.write_all(output.filled()).unwrap();
     }
-    assert_eq!(client.next().unwrap(), pdu::set_error_info(pdu::EndReason::LoggedOut));
+    assert_eq!(client.hear().unwrap(), pdu::set_error_info(pdu::EndReason::LoggedOut));
     drop(client);
     assert_eq!(server.join().unwrap(), Some(0));
 }
@@ -220,7 +220,7 @@ fn no_log_at_any_level_has_a_password_in_it() {
 
 /// Reads behind the login screen's bitmaps; what is left is how the gate ended it.
 fn after_the_screen(client: &mut Client) -> Vec<Vec<u8>> {
-    std::iter::from_fn(|| client.next()).filter(|pdu| pdu.first() == Some(&3)).collect()
+    std::iter::from_fn(|| client.hear()).filter(|pdu| pdu.first() == Some(&3)).collect()
 }
 
 #[test]
@@ -274,10 +274,10 @@ fn a_worker_that_goes_without_a_word_is_reported_at_a_boundary() {
             drop(link);
             monitor.exit_code(SOON)
         });
-        assert_eq!(client.next().unwrap(), filler(100, 9));
-        assert_eq!(client.next().unwrap(), pdu::set_error_info(pdu::EndReason::Crashed));
-        assert_eq!(client.next().unwrap(), pdu::disconnect_ultimatum());
-        assert_eq!(client.next(), None);
+        assert_eq!(client.hear().unwrap(), filler(100, 9));
+        assert_eq!(client.hear().unwrap(), pdu::set_error_info(pdu::EndReason::Crashed));
+        assert_eq!(client.hear().unwrap(), pdu::disconnect_ultimatum());
+        assert_eq!(client.hear(), None);
         drop(client);
         // The gate did what it is for.
         assert_eq!(server.join().unwrap(), Some(0));
@@ -307,7 +307,7 @@ fn a_client_that_says_good_bye_is_not_told_of_a_crash() {
         monitor.exit_code(SOON)
     });
     client.stream.write_all(&pdu::disconnect_ultimatum()).unwrap();
-    assert_eq!(client.next(), None);
+    assert_eq!(client.hear(), None);
     assert_eq!(server.join().unwrap(), Some(0));
 }
 
@@ -334,9 +334,9 @@ fn a_restart_of_the_monitor_cuts_nothing_and_an_idle_relay_sleeps() {
         drop(link);
         monitor.exit_code(SOON)
     });
-    assert_eq!(client.next().unwrap(), filler(50, 1));
+    assert_eq!(client.hear().unwrap(), filler(50, 1));
     client.stream.write_all(&[0x04, 0x04, 0x00, 0x1e]).unwrap();
-    while client.next().is_some() {}
+    while client.hear().is_some() {}
     drop(client);
     assert_eq!(server.join().unwrap(), Some(0));
 }
@@ -371,9 +371,9 @@ fn a_client_that_stops_reading_stops_the_worker_and_loses_nothing() {
     });
     receiver.recv().unwrap();
     for n in 0..PDUS {
-        assert!(client.next().unwrap() == filler(16000, n as u8), "PDU {n}");
+        assert!(client.hear().unwrap() == filler(16000, n as u8), "PDU {n}");
     }
-    assert_eq!(client.next().unwrap(), pdu::disconnect_ultimatum());
+    assert_eq!(client.hear().unwrap(), pdu::disconnect_ultimatum());
     drop(client);
     assert_eq!(server.join().unwrap(), Some(0));
 }
@@ -395,7 +395,7 @@ fn a_worker_that_stops_reading_stops_the_client_and_loses_nothing() {
     for n in 0..PDUS {
         client.stream.write_all(&filler(9000, n as u8)).unwrap();
     }
-    assert_eq!(client.next().unwrap(), pdu::disconnect_ultimatum());
+    assert_eq!(client.hear().unwrap(), pdu::disconnect_ultimatum());
     drop(client);
     assert_eq!(server.join().unwrap(), Some(0));
 }

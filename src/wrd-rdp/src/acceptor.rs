@@ -60,6 +60,8 @@ pub enum DriveError {
     NotDue,
     #[error("the client disconnected")]
     Disconnected,
+    #[error("a confirm active announces more capability sets than it has")]
+    TooManySets,
     #[error("the sequence makes no progress")]
     Stuck,
 }
@@ -167,6 +169,9 @@ fn is_meant(acceptor: &Acceptor, pdu: &[u8]) -> Result<bool, DriveError> {
         return Err(DriveError::Disconnected);
     }
     let slow = pdu::classify(pdu);
+    if finalization.is_none() && slow == Slow::ConfirmActive && !pdu::capability_sets_fit(pdu) {
+        return Err(DriveError::TooManySets);
+    }
     Ok(match finalization {
         None => slow == Slow::ConfirmActive,
         Some("WaitSynchronize") => slow == Slow::Data(pdu::data_type::SYNCHRONIZE),

@@ -143,6 +143,21 @@ pub fn classify(pdu: &[u8]) -> Slow {
     }
 }
 
+/// Whether a Confirm Active may have as many capability sets as it says (MS-RDPBCGR 2.2.1.13.2.1): a set has at
+/// least its header. `ironrdp-pdu` makes room for all of them before it reads the first.
+pub(crate) fn capability_sets_fit(pdu: &[u8]) -> bool {
+    const SET_HEADER: usize = 4;
+    // Share control header (10), originatorId (2), then the length of the source descriptor.
+    const DESCRIPTOR_LENGTH_AT: usize = 12;
+    let body = io_channel_body(pdu).unwrap_or_default();
+    let short = |at: usize| body.get(at..).and_then(|b| b.first_chunk()).map(|b| usize::from(u16::from_le_bytes(*b)));
+    // Two lengths, the descriptor, then the number of sets, padding, and the sets.
+    let Some(count_at) = short(DESCRIPTOR_LENGTH_AT).map(|length| DESCRIPTOR_LENGTH_AT + 4 + length) else {
+        return false;
+    };
+    short(count_at).is_some_and(|count| count * SET_HEADER <= body.len().saturating_sub(count_at + 4))
+}
+
 /// The share control PDU in a client's slow-path PDU on the I/O channel.
 pub(crate) fn io_channel_body(pdu: &[u8]) -> Option<&[u8]> {
     match decode::<X224<SendDataRequest<'_>>>(pdu).ok()?.0 {

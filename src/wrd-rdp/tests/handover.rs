@@ -9,7 +9,9 @@ use proptest::prelude::*;
 use proptest::sample::Index;
 use wrd_proto::Bytes;
 use wrd_proto::transcript::{Progress, Transcript};
-use wrd_rdp::acceptor::{Pause, Waiting, drive, expects_client_info, granted_size, new_acceptor, state_name};
+use wrd_rdp::acceptor::{
+    DriveError, Pause, Waiting, drive, expects_client_info, granted_size, new_acceptor, state_name,
+};
 use wrd_rdp::client_info::decode_client_info;
 use wrd_rdp::pdu;
 use wrd_rdp::replay::{replay, settings};
@@ -149,6 +151,27 @@ fn a_transcript_that_ends_early_or_late_is_an_error() {
     let mut long = whole.clone();
     long.pdus.push(whole.pdus[0].clone());
     assert!(replay(new_acceptor(SecurityProtocol::SSL, MAX), &long).is_err());
+}
+
+#[test]
+fn a_confirm_active_that_announces_more_sets_than_it_has_is_refused_unread() {
+    let (transcript, rest) = recorded();
+    // TPKT (4), X.224 (3), MCS (8), share control (10), originatorId (2), two lengths (4), "MSTSC" or the like.
+    let confirm = &rest[0];
+    let count_at = 15 + 16 + usize::from(confirm[15 + 12]);
+    let count = usize::from(confirm[count_at]);
+    assert!((5..40).contains(&count) && confirm[count_at + 1] == 0, "{count} sets");
+    let drive_it = |high: u8| {
+        let mut pdu = confirm.clone();
+        pdu[count_at + 1] = high;
+        let mut worker = replay(new_acceptor(SecurityProtocol::SSL, MAX), transcript).unwrap().acceptor;
+        let mut output = Vec::new();
+        drive(&mut worker, None, Pause::Nowhere, &mut output).unwrap();
+        drive(&mut worker, Some(&pdu), Pause::Nowhere, &mut output)
+    };
+    assert_eq!(drive_it(0).unwrap(), Waiting::ForPdu);
+    // 65280 sets and more: megabytes of room for them, for nothing.
+    assert!(matches!(drive_it(0xff), Err(DriveError::TooManySets)));
 }
 
 /// A transcript and, behind it, what the client sends up to the end of its activation.

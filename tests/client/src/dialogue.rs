@@ -57,7 +57,7 @@ impl Dialogue {
     }
 
     /// What the client says next; it must have something to say.
-    pub fn next(&mut self) -> Vec<u8> {
+    pub fn speak(&mut self) -> Vec<u8> {
         self.step();
         self.to_server.next_pdu().unwrap().expect("the client has something to say").to_vec()
     }
@@ -75,7 +75,7 @@ impl Dialogue {
             pdus: Vec::new(),
         };
         loop {
-            let mut pdu = self.next();
+            let mut pdu = self.speak();
             seen(&acceptor, &pdu);
             if expects_client_info(&acceptor) {
                 scrub(&mut pdu).unwrap();
@@ -105,7 +105,7 @@ impl Dialogue {
                 assert!(self.step(), "the server is active before the client");
                 return said;
             }
-            said.push(self.next());
+            said.push(self.speak());
         }
     }
 }

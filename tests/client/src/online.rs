@@ -41,7 +41,8 @@ pub fn tls(
     Ok(StreamOwned::new(connection, socket))
 }
 
-fn tls_config(trust: Trust<'_>, version: &'static SupportedProtocolVersion) -> ClientConfig {
+/// What rustls is told, for those who drive it themselves.
+pub fn tls_config(trust: Trust<'_>, version: &'static SupportedProtocolVersion) -> ClientConfig {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let config = ClientConfig::builder_with_provider(provider.clone()).with_protocol_versions(&[version]).unwrap();
     match trust {
@@ -147,7 +148,7 @@ impl Client {
     }
 
     /// The next PDU; `None` when the server closed.
-    pub fn next(&mut self) -> Option<Vec<u8>> {
+    pub fn hear(&mut self) -> Option<Vec<u8>> {
         next_pdu(&mut self.stream, &mut self.incoming).unwrap()
     }
 

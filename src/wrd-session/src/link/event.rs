@@ -67,6 +67,8 @@ pub enum LinkError {
     Channel(ironrdp_pdu::PduError),
     #[error("a channel message of {0} bytes, at most {max} are allowed", max = MAX_MESSAGE)]
     TooLong(u32),
+    #[error("a compressed channel message, though compression was not offered")]
+    Compressed,
     #[error("{0} bits a pixel, where 15, 16, 24 or 32 can be served")]
     Depth(u16),
     #[error("cannot be encoded: {0}")]

@@ -339,7 +339,10 @@ impl Connection {
             }
             return Ok(());
         }
-        let Ok(X224(McsMessage::SendDataRequest(data))) = decode::<X224<McsMessage<'_>>>(pdu) else {
+        // Nothing else means anything here, and decoding a Confirm Active costs what it says.
+        let (pdus::Slow::Data(_), Ok(X224(McsMessage::SendDataRequest(data)))) =
+            (pdus::classify(pdu), decode::<X224<McsMessage<'_>>>(pdu))
+        else {
             tracing::debug!("ignoring an MCS PDU that means nothing here");
             return Ok(());
         };
