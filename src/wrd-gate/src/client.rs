@@ -19,6 +19,10 @@ pub const MOST_INCOMING: usize = 2 * MAX_PDU;
 /// The X.224 connection request is the only PDU in clear; routing token and all it stays far below this.
 const LONGEST_REQUEST: usize = 4096;
 
+/// How long a client may leave its window closed before its login. A slow line is no such thing: any byte that goes
+/// out counts.
+const LOGIN_PATIENCE: Duration = Duration::from_secs(20);
+
 /// What rustls reads at once: when less came there is no more at present.
 const TLS_READ: usize = 4096;
 
@@ -64,6 +68,10 @@ pub struct Client {
     tls: Option<Box<ServerConnection>>,
     /// What came in and was not taken yet.
     pub incoming: PduBuffer,
+    /// How long the client may take nothing of what is there for it.
+    patience: Duration,
+    /// Set while it takes nothing: when that has been too long.
+    stalled: Option<Deadline>,
 }
 
 /// Whether the client may still send.
@@ -86,7 +94,18 @@ impl Client {
         let socket = TcpStream::from(fd);
         socket.set_nonblocking(true)?;
         tune(&socket);
-        Ok(Self { socket, tls: None, incoming: PduBuffer::with_limit(LONGEST_REQUEST) })
+        let incoming = PduBuffer::with_limit(LONGEST_REQUEST);
+        Ok(Self { socket, tls: None, incoming, patience: LOGIN_PATIENCE, stalled: None })
+    }
+
+    /// From here on the client may leave its window closed for so long.
+    pub fn set_patience(&mut self, patience: Duration) {
+        self.patience = patience;
+    }
+
+    /// When a client that takes nothing is given up.
+    pub fn stalled(&self) -> Option<Deadline> {
+        self.stalled
     }
 
     /// The next PDU, waited for.
@@ -117,7 +136,7 @@ impl Client {
         if self.tls.is_some() {
             self.queue(bytes)?;
             while self.flush()? != Flushed::All {
-                self.wait(PollFlags::POLLOUT, deadline)?;
+                self.wait(PollFlags::POLLOUT, self.stalled.map_or(deadline, |stalled| stalled.min(deadline)))?;
             }
             return Ok(());
         }
@@ -210,6 +229,16 @@ impl Client {
 
     /// Sends what is queued as far as the kernel takes it.
     pub fn flush(&mut self) -> Result<Flushed, ClientError> {
+        let flushed = self.write_tls()?;
+        match flushed {
+            Flushed::All => self.stalled = None,
+            Flushed::Some => self.stalled = Some(Deadline::after(self.patience)),
+            Flushed::Nothing => drop(self.stalled.get_or_insert_with(|| Deadline::after(self.patience))),
+        }
+        if self.stalled.is_some_and(Deadline::is_over) { Err(ClientError::TimedOut) } else { Ok(flushed) }
+    }
+
+    fn write_tls(&mut self) -> Result<Flushed, ClientError> {
         let Some(tls) = self.tls.as_deref_mut() else { return Ok(Flushed::All) };
         let mut flushed = Flushed::Nothing;
         while tls.wants_write() {

@@ -33,7 +33,9 @@ const NEGOTIATION: Duration = Duration::from_secs(10);
 /// The client's user compares a fingerprint meanwhile: FreeRDP and Remmina ask in the middle of the handshake,
 /// others before what follows it.
 const HANDSHAKE: Duration = Duration::from_secs(100);
-const SEQUENCE: Duration = Duration::from_secs(100);
+const FIRST_PDU: Duration = Duration::from_secs(100);
+/// From there on nobody is asked.
+const SEQUENCE: Duration = Duration::from_secs(20);
 
 /// Serves the client up to Client Info, by `last` at the latest. `stage` is kept at where it stands.
 pub fn connect(
@@ -63,12 +65,13 @@ pub fn connect(
     debug!("tls is up: {}", client.tls_summary());
 
     *stage = Stage::Connection;
-    let deadline = Deadline::after(SEQUENCE).min(last);
+    let mut deadline = Deadline::after(FIRST_PDU).min(last);
     let mut waiting = turn(client, &mut acceptor, None, deadline)?;
     let mut info = ClientInfo::default();
     let mut settings = None;
     while waiting != Waiting::AtLicensing {
         let mut pdu = client.read_pdu(deadline)?;
+        deadline = deadline.min(Deadline::after(SEQUENCE));
         if expects_client_info(&acceptor) {
             info = decode_client_info(&pdu).context("client info")?;
             scrub(&mut pdu).context("client info")?;
@@ -84,8 +87,8 @@ pub fn connect(
 }
 
 /// Goes on from licensing until the client is active, for the login screen.
-pub fn activate(client: &mut Client, acceptor: &mut Acceptor) -> Result<()> {
-    let deadline = Deadline::after(SEQUENCE);
+pub fn activate(client: &mut Client, acceptor: &mut Acceptor, last: Deadline) -> Result<()> {
+    let deadline = Deadline::after(SEQUENCE).min(last);
     let mut waiting = go(client, acceptor, None, Pause::Nowhere, deadline)?;
     while waiting != Waiting::Active {
         let pdu = client.read_pdu(deadline)?;

@@ -7,6 +7,7 @@ use crate::greeter::{self, Greeter, Opening};
 use crate::login::{Event, Login};
 use crate::monitor::Monitor;
 use crate::relay::{End, Relay};
+use crate::sandbox::Policy;
 use crate::{client, sandbox};
 use anyhow::{Context, Result, bail};
 use nix::poll::{PollFd, PollFlags};
@@ -21,15 +22,19 @@ use wrd_rdp::DesktopSize;
 use wrd_rdp::acceptor::granted_size;
 use wrd_rdp::pdu::{self, EndReason};
 
-/// Descriptors that the monitor gives us.
+/// Descriptors that the monitor gives us; there is none behind them.
 const CLIENT: i32 = 3;
 const MONITOR: i32 = 4;
+const GIVEN: u32 = 5;
 /// How long a client may take to read our last words.
 const GOOD_BYE: Duration = Duration::from_secs(2);
+/// How long a login that the client asked for at once may go on behind a black screen. A right password takes less,
+/// and then the client sees nothing but its desktop; PAM takes seconds to say that one is wrong.
+const SCREENLESS: Duration = Duration::from_millis(250);
 
 /// Serves the connection and says how it ended.
-pub fn run() -> ExitCode {
-    let (client, monitor, start) = match prepare() {
+pub fn run(policy: &Policy) -> ExitCode {
+    let (client, monitor, start) = match prepare(policy) {
         Ok(prepared) => prepared,
         Err(error) => {
             warn!("cannot serve a connection: {error:#}");
@@ -38,19 +43,19 @@ pub fn run() -> ExitCode {
     };
     let _span = info_span!("gate", connection = start.connection.0, client = %start.client).entered();
     let mut gate = Gate { client: Some(client), monitor, start, stage: Stage::Negotiation };
-    match gate.serve() {
+    match gate.serve(policy) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => gate.report(&error),
     }
 }
 
 /// Takes the descriptors over and goes into the sandbox; the first message tells what to serve.
-fn prepare() -> Result<(Client, Arc<Monitor>, Start)> {
+fn prepare(policy: &Policy) -> Result<(Client, Arc<Monitor>, Start)> {
     let client = wrd_sys::listen::take_fd(CLIENT).context("descriptor 3, the client")?;
     let monitor = wrd_sys::listen::take_fd(MONITOR).context("descriptor 4, the monitor")?;
     let client = Client::new(client)?;
     let monitor = Arc::new(Monitor::new(monitor)?);
-    sandbox::enter().context("sandbox")?;
+    sandbox::enter(policy, GIVEN).context("sandbox")?;
     match monitor.receive()? {
         (ToGate::Start(start), None) => Ok((client, monitor, start)),
         _ => bail!("the monitor's first message is no start"),
@@ -73,11 +78,11 @@ enum LoggedIn {
 }
 
 impl Gate {
-    fn serve(&mut self) -> Result<()> {
+    fn serve(&mut self, policy: &Policy) -> Result<()> {
         let Some(mut client) = self.client.take() else { return Ok(()) };
         let result = self.serve_client(&mut client);
         match result {
-            Ok((LoggedIn::Link(link, progress), connected)) => self.relay(client, link, (progress, connected)),
+            Ok((LoggedIn::Link(link, progress), connected)) => self.relay(client, link, (progress, connected), policy),
             Ok((LoggedIn::Over(reason), _)) => {
                 self.say_good_bye(client, reason);
                 Ok(())
@@ -96,7 +101,7 @@ impl Gate {
 
     /// Up to a login that succeeded, or failed for good.
     fn serve_client(&mut self, client: &mut Client) -> Result<(LoggedIn, Connected)> {
-        let deadline = Deadline::after(Duration::from_millis(self.start.login_deadline_ms.into()));
+        let deadline = self.login_deadline();
         let mut connected = connect(client, (&self.monitor, &self.start), deadline, &mut self.stage)?;
         self.stage = Stage::Login;
         let settings = &connected.settings;
@@ -112,15 +117,14 @@ impl Gate {
         );
         let mut login = Login::new(self.monitor.clone());
         let opening = match try_client_info(client, &mut login, &mut connected, deadline)? {
-            Some(Event::Link(link)) => return Ok((LoggedIn::Link(link, Progress::Licensing), connected)),
-            Some(Event::Denied { text, may_retry: true }) => Opening::Denied(text),
-            Some(Event::Denied { text, may_retry: false } | Event::Failed(text)) => Opening::Failed(text),
-            Some(Event::Accepted) | None => Opening::Fresh,
+            Tried::Link(link) => return Ok((LoggedIn::Link(link, Progress::Licensing), connected)),
+            Tried::Screen(opening) => opening,
         };
         let logged_in = self.login_screen(client, &mut connected, (login, opening), deadline)?;
         Ok((logged_in, connected))
     }
 
+    /// The client has until `deadline` to become active, and as long again for the screen.
     fn login_screen(
         &self,
         client: &mut Client,
@@ -128,7 +132,8 @@ impl Gate {
         (login, opening): (Login, Opening),
         deadline: Deadline,
     ) -> Result<LoggedIn> {
-        activate(client, &mut connected.acceptor)?;
+        activate(client, &mut connected.acceptor, deadline)?;
+        self.monitor.send(&ToMonitor::Screen)?;
         let asked = DesktopSize { width: connected.settings.width, height: connected.settings.height };
         let max = DesktopSize { width: self.start.max_width, height: self.start.max_height };
         let scene = greeter::Scene {
@@ -138,7 +143,7 @@ impl Gate {
             keyboard: connected.settings.keyboard,
         };
         let mut greeter = Greeter::new(scene, &connected.info.user, opening);
-        Ok(match greeter.run(client, login, deadline)? {
+        Ok(match greeter.run(client, login, self.login_deadline())? {
             greeter::Outcome::Link(link) => {
                 client.send(&pdu::deactivate_all(), Deadline::after(GOOD_BYE))?;
                 LoggedIn::Link(link, Progress::Deactivated)
@@ -148,7 +153,17 @@ impl Gate {
         })
     }
 
-    fn relay(&mut self, client: Client, link: OwnedFd, (progress, connected): (Progress, Connected)) -> Result<()> {
+    fn login_deadline(&self) -> Deadline {
+        Deadline::after(Duration::from_millis(self.start.login_deadline_ms.into()))
+    }
+
+    fn relay(
+        &mut self,
+        client: Client,
+        link: OwnedFd,
+        (progress, connected): (Progress, Connected),
+        policy: &Policy,
+    ) -> Result<()> {
         self.stage = Stage::Relay;
         let mut transcript = connected.transcript;
         transcript.progress = progress;
@@ -159,7 +174,7 @@ impl Gate {
         if let Err(error) = self.monitor.send(&ToMonitor::Relaying) {
             debug!("ignoring that the monitor cannot be told, which a restart of it must not mean: {error}");
         }
-        sandbox::relay_only()?;
+        sandbox::relay_only(policy)?;
         let (client, end) = relay.run();
         client.close(GOOD_BYE);
         match end? {
@@ -199,27 +214,42 @@ impl Gate {
     }
 }
 
-/// Tries what the client sent, once; `None` where it sent nothing to try.
+/// What the client's own credentials came to.
+enum Tried {
+    Link(OwnedFd),
+    Screen(Opening),
+}
+
+/// Tries what the client sent, once, as far as that is done without a screen.
 fn try_client_info(
     client: &mut Client,
     login: &mut Login,
     connected: &mut Connected,
     deadline: Deadline,
-) -> Result<Option<Event>> {
+) -> Result<Tried> {
     let info = &mut connected.info;
-    let Some(password) = info.password.take().filter(|_| !info.user.is_empty()) else { return Ok(None) };
-    if let Err(event) = login.submit(info.user.clone(), info.domain.clone(), password) {
-        return Ok(Some(event));
-    }
+    let Some(password) = info.password.take().filter(|_| !info.user.is_empty()) else {
+        return Ok(Tried::Screen(Opening::Fresh));
+    };
+    let mut happened = login.submit(info.user.clone(), info.domain.clone(), password).err();
+    let verdict_due = Deadline::after(SCREENLESS);
     let mut accepted = false;
     loop {
-        match login.next_event() {
+        match happened.or_else(|| login.next_event()) {
+            Some(Event::Link(link)) => return Ok(Tried::Link(link)),
+            Some(Event::Denied { text, may_retry: true }) => return Ok(Tried::Screen(Opening::Denied(text))),
+            Some(Event::Denied { text, may_retry: false } | Event::Failed(text)) => {
+                return Ok(Tried::Screen(Opening::Failed(text)));
+            }
             Some(Event::Accepted) => accepted = true,
-            Some(event) => return Ok(Some(event)),
             None => {}
         }
+        happened = None;
         if !accepted && deadline.is_over() {
             return Err(ClientError::TimedOut.into());
+        }
+        if !accepted && verdict_due.is_over() {
+            return Ok(Tried::Screen(Opening::Checking));
         }
         let mut fds = Vec::with_capacity(3);
         // A full buffer is read on later; until then only the login counts.
@@ -227,8 +257,8 @@ fn try_client_info(
             fds.push(PollFd::new(client.as_fd(), PollFlags::POLLIN));
         }
         login.watch(&mut fds);
-        let until = login.deadline().map_or(deadline, |own| if accepted { own } else { own.min(deadline) });
-        match wait(&mut fds, Some(until)) {
+        let until = if accepted { login.deadline() } else { Some(verdict_due.min(deadline)) };
+        match wait(&mut fds, until) {
             Ok(()) | Err(WaitError::TimedOut) => {}
             Err(error) => return Err(error.into()),
         }

@@ -46,13 +46,11 @@ pub struct Relay {
     farewell: bool,
     /// The last whole PDU of the client was the ultimatum: the worker closes without a word.
     client_left: bool,
-    /// Set while the client takes nothing.
-    stalled: Option<Deadline>,
 }
 
 impl Relay {
     /// Hands the transcript over.
-    pub fn begin(client: Client, link: OwnedFd, transcript: &Transcript) -> Result<Self> {
+    pub fn begin(mut client: Client, link: OwnedFd, transcript: &Transcript) -> Result<Self> {
         let link = UnixStream::from(link);
         link.set_nonblocking(true)?;
         let block = wrd_sys::channel::encode(transcript).context("transcript")?;
@@ -73,8 +71,9 @@ impl Relay {
                 }
             }
         }
+        client.set_patience(STALL);
         let outgoing = PduBuffer::default();
-        Ok(Self { client, link, outgoing, link_ended: false, farewell: false, client_left: false, stalled: None })
+        Ok(Self { client, link, outgoing, link_ended: false, farewell: false, client_left: false })
     }
 
     /// Relays until the end. The client is given back for its orderly close.
@@ -122,7 +121,7 @@ impl Relay {
         // out, or a wait would come back at once, again and again.
         let sides = [(self.client.as_fd(), client_flags), (self.link.as_fd(), link_flags)];
         let mut fds: Vec<_> = sides.iter().filter(|s| !s.1.is_empty()).map(|s| PollFd::new(s.0, s.1)).collect();
-        match wait(&mut fds, self.stalled) {
+        match wait(&mut fds, self.client.stalled()) {
             Ok(()) => {}
             Err(WaitError::TimedOut) => return Err(ClientError::TimedOut),
             Err(WaitError::Os(errno)) => return Err(ClientError::Io(errno.into())),
@@ -156,16 +155,8 @@ impl Relay {
     /// Encrypts what is whole, as soon as what was encrypted before is gone, and sends.
     fn serve_client(&mut self) -> Result<(), ClientError> {
         loop {
-            match self.client.flush()? {
-                Flushed::All => self.stalled = None,
-                Flushed::Some => {
-                    self.stalled = Some(Deadline::after(STALL));
-                    return Ok(());
-                }
-                Flushed::Nothing => {
-                    self.stalled.get_or_insert_with(|| Deadline::after(STALL));
-                    return Ok(());
-                }
+            if self.client.flush()? != Flushed::All {
+                return Ok(());
             }
             if let Err(error) = self.outgoing.whole_pdus() {
                 debug!("the worker sent no RDP: {error}");

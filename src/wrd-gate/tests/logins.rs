@@ -147,6 +147,7 @@ fn a_wrong_password_then_the_right_one_on_the_login_screen() {
         leader.send(&denied("No.")).unwrap();
         expect_password(&leader, "geheim€");
         leader.send(&FromLeader::Accepted).unwrap();
+        assert_eq!(monitor.next(identity), ToMonitor::Screen);
         let (mut link, mut acceptor, transcript) = take_over(&monitor, identity);
         assert_eq!(transcript.progress, Progress::Deactivated);
         activate(&mut link, &mut acceptor);
@@ -254,6 +255,7 @@ fn a_leader_that_dies_ends_on_the_screen_too() {
 #[test]
 fn a_login_screen_that_nobody_uses_ends_with_the_reason() {
     let (mut client, server) = play("", 1500, |mut monitor, identity| {
+        assert_eq!(monitor.next(identity), ToMonitor::Screen);
         let message = monitor.next(identity);
         assert!(matches!(message, ToMonitor::Failed { stage: Stage::Login, .. }), "{message:?}");
         monitor.exit_code(SOON)

@@ -65,8 +65,8 @@ impl Program {
         self
     }
 
-    /// The child runs with this uid and gid and no supplementary group. Any failure to get there fails
-    /// the start.
+    /// The child runs with this uid and gid, no supplementary group and no way to any capability. Any failure to get
+    /// there fails the start.
     pub fn user(mut self, uid: u32, gid: u32) -> Self {
         self.uid_gid = Some((uid, gid));
         self
@@ -82,7 +82,7 @@ impl Program {
             self.command.pre_exec(move || {
                 arrange(&fds)?;
                 if let Some((uid, gid)) = uid_gid {
-                    become_user(uid, gid)?;
+                    crate::harden::become_user(uid, gid)?;
                 }
                 Ok(())
             });
@@ -129,30 +129,6 @@ pub(crate) fn arrange(fds: &[(RawFd, RawFd)]) -> io::Result<()> {
     // SAFETY: close_range with CLOEXEC only sets a flag on a range of numbers.
     if unsafe { libc::close_range(top as u32 + 1, u32::MAX, libc::CLOSE_RANGE_CLOEXEC as i32) } < 0 {
         return Err(io::Error::last_os_error());
-    }
-    Ok(())
-}
-
-/// Becomes a system user for good, and looks afterwards whether that is so.
-#[allow(unsafe_code)]
-fn become_user(uid: u32, gid: u32) -> io::Result<()> {
-    // SAFETY: setgroups reads no element of an empty list.
-    if unsafe { libc::setgroups(0, std::ptr::null()) } < 0 {
-        return Err(io::Error::last_os_error());
-    }
-    // SAFETY: setresgid takes three numbers.
-    if unsafe { libc::setresgid(gid, gid, gid) } < 0 {
-        return Err(io::Error::last_os_error());
-    }
-    // SAFETY: setresuid takes three numbers.
-    if unsafe { libc::setresuid(uid, uid, uid) } < 0 {
-        return Err(io::Error::last_os_error());
-    }
-    let now = (nix::unistd::geteuid().as_raw(), nix::unistd::getegid().as_raw());
-    // SAFETY: setuid takes a number; getting root back must fail.
-    let back = uid != 0 && unsafe { libc::setuid(0) } == 0;
-    if now != (uid, gid) || back {
-        return Err(io::Error::from_raw_os_error(libc::EPERM));
     }
     Ok(())
 }

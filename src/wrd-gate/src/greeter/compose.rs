@@ -1,5 +1,5 @@
-//! Dead keys: an accent, then a letter. The files in which X keeps these pairs are not readable from the
-//! sandbox, and large; this is what Latin keyboards have.
+//! Dead keys: an accent, then a letter. No file can be read from the sandbox, and those in which X
+//! keeps these pairs are large; this is what Latin keyboards have.
 
 /// What an accent (named by its dead key's keysym, 0xfe50 and on) and a letter make.
 pub fn compose(dead: u32, letter: char) -> Option<char> {

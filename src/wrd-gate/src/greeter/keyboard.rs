@@ -2,18 +2,14 @@
 
 use super::compose::{compose, spacing};
 use super::form::Key;
+use super::keymap::{ALT, CONTROL, Keymap, LOCK, NUM, Symbol};
 use std::collections::BTreeSet;
-use std::path::Path;
-use tracing::warn;
 use wrd_rdp::input::{Action, Input, Locks, Scancode};
 use wrd_rdp::keymap::{Keys, LayoutName};
-use xkbcommon::xkb;
-use xkbcommon::xkb::keysyms;
 
 pub struct Keyboard {
     keys: Keys,
-    /// `None` where the system has no keyboard data; then only text comes through that the client made itself.
-    state: Option<xkb::State>,
+    keymap: Keymap,
     /// Keys that are down: a key that repeats comes again and again, and must count once.
     down: BTreeSet<u32>,
     dead: Option<u32>,
@@ -21,24 +17,14 @@ pub struct Keyboard {
     surrogate: Option<u16>,
 }
 
-const DATA: &str = "/usr/share/X11/xkb";
-/// An xkb key code is an evdev code and this.
-const OFFSET: u32 = 8;
-const CAPS_LOCK: u32 = 58;
-const NUM_LOCK: u32 = 69;
-
 impl Keyboard {
     pub fn new(layout: LayoutName) -> Self {
-        let state = compile(layout);
-        Self { keys: Keys::default(), state, down: BTreeSet::new(), dead: None, surrogate: None }
-    }
-
-    pub fn has_layout(&self) -> bool {
-        self.state.is_some()
+        let keymap = Keymap::new(layout);
+        Self { keys: Keys::default(), keymap, down: BTreeSet::new(), dead: None, surrogate: None }
     }
 
     pub fn caps_lock(&self) -> bool {
-        self.is_locked(xkb::MOD_NAME_CAPS)
+        self.keymap.locked() & LOCK != 0
     }
 
     /// The key that an event means, if it means one.
@@ -55,53 +41,48 @@ impl Keyboard {
     }
 
     fn scancode(&mut self, key: Scancode) -> Option<Key> {
-        let code = self.keys.evdev(key)? + OFFSET;
-        let state = self.state.as_mut()?;
+        let code = self.keys.evdev(key)?;
         if key.action == Action::Release {
             if self.down.remove(&code) {
-                state.update_key(code.into(), xkb::KeyDirection::Up);
+                self.keymap.release(code);
             }
             return Some(Key::Locks);
         }
-        let keysym = state.key_get_one_sym(code.into());
-        let text = char::from_u32(state.key_get_utf32(code.into())).filter(|c| *c != '\0');
+        let symbol = self.keymap.symbol(code);
         if self.down.insert(code) {
-            state.update_key(code.into(), xkb::KeyDirection::Down);
+            self.keymap.press(code);
         }
-        self.pressed(keysym.raw(), text).or(Some(Key::Locks))
+        symbol.and_then(|symbol| self.pressed(symbol)).or(Some(Key::Locks))
     }
 
-    fn pressed(&mut self, keysym: u32, text: Option<char>) -> Option<Key> {
-        if (keysyms::KEY_dead_grave..=0xfe9f).contains(&keysym) {
-            return match self.dead.take() {
+    fn pressed(&mut self, symbol: Symbol) -> Option<Key> {
+        let active = self.keymap.active();
+        match symbol {
+            Symbol::Keysym(keysym) if DEAD.contains(&keysym) => match self.dead.take() {
                 // Twice the same accent is the accent.
                 Some(dead) if dead == keysym => spacing(dead).map(Key::Char),
                 _ => {
                     self.dead = Some(keysym);
                     None
                 }
-            };
-        }
-        if let Some(key) = special(keysym) {
-            self.dead = None;
-            return Some(key);
-        }
-        if self.is_active(xkb::MOD_NAME_CTRL) {
-            return match char::from_u32(keysym)?.to_ascii_lowercase() {
+            },
+            Symbol::Keysym(keysym) => {
+                let key = special(keysym)?;
+                self.dead = None;
+                Some(key)
+            }
+            Symbol::Char(c) if active & CONTROL != 0 => match c.to_ascii_lowercase() {
                 'a' => Some(Key::SelectAll),
                 'u' => Some(Key::ClearToStart),
                 'h' => Some(Key::Backspace),
                 _ => None,
-            };
-        }
-        if self.is_active(xkb::MOD_NAME_ALT) {
-            return None;
-        }
-        let c = text.filter(|c| !c.is_control())?;
-        match self.dead.take() {
-            None => Some(Key::Char(c)),
-            // A pair that makes nothing is dropped, as everywhere.
-            Some(dead) => compose(dead, c).map(Key::Char),
+            },
+            Symbol::Char(_) if active & ALT != 0 => None,
+            Symbol::Char(c) => match self.dead.take() {
+                None => Some(Key::Char(c)),
+                // A pair that makes nothing is dropped, as everywhere.
+                Some(dead) => compose(dead, c).map(Key::Char),
+            },
         }
     }
 
@@ -125,61 +106,32 @@ impl Keyboard {
     /// All keys are up and exactly these locks are on.
     fn synchronise(&mut self, locks: Locks) {
         self.dead = None;
-        for code in std::mem::take(&mut self.down) {
-            if let Some(state) = &mut self.state {
-                state.update_key(code.into(), xkb::KeyDirection::Up);
-            }
-        }
-        for (name, key, on) in [(xkb::MOD_NAME_CAPS, CAPS_LOCK, locks.caps), (xkb::MOD_NAME_NUM, NUM_LOCK, locks.num)] {
-            if self.is_locked(name) != on
-                && let Some(state) = &mut self.state
-            {
-                state.update_key((key + OFFSET).into(), xkb::KeyDirection::Down);
-                state.update_key((key + OFFSET).into(), xkb::KeyDirection::Up);
-            }
-        }
-    }
-
-    fn is_locked(&self, name: &str) -> bool {
-        self.state.as_ref().is_some_and(|state| state.mod_name_is_active(name, xkb::STATE_MODS_LOCKED))
-    }
-
-    fn is_active(&self, name: &str) -> bool {
-        self.state.as_ref().is_some_and(|state| state.mod_name_is_active(name, xkb::STATE_MODS_EFFECTIVE))
+        self.down.clear();
+        let lock = |on, mask| if on { mask } else { 0 };
+        self.keymap.synchronise(lock(locks.caps, LOCK) | lock(locks.num, NUM));
     }
 }
 
+/// Keysyms of dead keys, KEY_dead_grave and on.
+const DEAD: std::ops::RangeInclusive<u32> = 0xfe50..=0xfe9f;
+
+/// By keysym (xkbcommon-keysyms.h); each with what the keypad has of it.
 fn special(keysym: u32) -> Option<Key> {
     Some(match keysym {
-        keysyms::KEY_BackSpace => Key::Backspace,
-        keysyms::KEY_Delete | keysyms::KEY_KP_Delete => Key::Delete,
-        keysyms::KEY_Left | keysyms::KEY_KP_Left => Key::Left,
-        keysyms::KEY_Right | keysyms::KEY_KP_Right => Key::Right,
-        keysyms::KEY_Home | keysyms::KEY_KP_Home | keysyms::KEY_Up => Key::Home,
-        keysyms::KEY_End | keysyms::KEY_KP_End | keysyms::KEY_Down => Key::End,
-        keysyms::KEY_Tab => Key::Tab,
-        keysyms::KEY_ISO_Left_Tab => Key::BackTab,
-        keysyms::KEY_Return | keysyms::KEY_KP_Enter => Key::Enter,
-        keysyms::KEY_Escape => Key::Escape,
+        0xff08 => Key::Backspace,
+        0xffff | 0xff9f => Key::Delete,
+        0xff51 | 0xff96 => Key::Left,
+        0xff53 | 0xff98 => Key::Right,
+        // Up and Down, too: there is one line.
+        0xff50 | 0xff95 | 0xff52 => Key::Home,
+        0xff57 | 0xff9c | 0xff54 => Key::End,
+        0xff09 => Key::Tab,
+        // Shift and Tab.
+        0xfe20 => Key::BackTab,
+        0xff0d | 0xff8d => Key::Enter,
+        0xff1b => Key::Escape,
         _ => return None,
     })
-}
-
-fn compile(layout: LayoutName) -> Option<xkb::State> {
-    let mut context = xkb::Context::new(xkb::CONTEXT_NO_DEFAULT_INCLUDES | xkb::CONTEXT_NO_ENVIRONMENT_NAMES);
-    context.set_log_level(xkb::LogLevel::Critical);
-    if !context.include_path_append(Path::new(DATA)) {
-        warn!("no keyboard data in {DATA}");
-        return None;
-    }
-    for (layout, variant) in [(layout.layout, layout.variant), (layout.layout, ""), ("us", "")] {
-        let flags = xkb::KEYMAP_COMPILE_NO_FLAGS;
-        match xkb::Keymap::new_from_names(&context, "evdev", "pc105", layout, variant, None, flags) {
-            Some(keymap) => return Some(xkb::State::new(&keymap)),
-            None => warn!("the keyboard layout {layout} {variant} cannot be had"),
-        }
-    }
-    None
 }
 
 #[cfg(test)]
@@ -189,13 +141,8 @@ mod tests {
     use wrd_rdp::input::Prefix;
     use wrd_rdp::keymap::xkb as layout_of;
 
-    fn keyboard(layout: u32) -> Option<Keyboard> {
-        let keyboard = Keyboard::new(layout_of(Settings { layout, kind: 4, subtype: 0 }));
-        if !keyboard.has_layout() {
-            eprintln!("no keyboard data here, nothing to test with");
-            return None;
-        }
-        Some(keyboard)
+    fn keyboard(layout: u32) -> Keyboard {
+        Keyboard::new(layout_of(Settings { layout, kind: 4, subtype: 0 }))
     }
 
     fn press(keyboard: &mut Keyboard, code: u8) -> Option<Key> {
@@ -214,9 +161,7 @@ mod tests {
 
     #[test]
     fn letters_follow_the_clients_layout() {
-        let (Some(mut us), Some(mut de), Some(mut fr)) = (keyboard(0x409), keyboard(0x407), keyboard(0x40c)) else {
-            return;
-        };
+        let (mut us, mut de, mut fr) = (keyboard(0x409), keyboard(0x407), keyboard(0x40c));
         assert_eq!(tap(&mut us, 0x15), Some(Key::Char('y')));
         assert_eq!(tap(&mut de, 0x15), Some(Key::Char('z')));
         assert_eq!(tap(&mut fr, 0x10), Some(Key::Char('a')));
@@ -230,7 +175,7 @@ mod tests {
 
     #[test]
     fn dead_keys_wait_for_their_letter() {
-        let Some(mut de) = keyboard(0x407) else { return };
+        let mut de = keyboard(0x407);
         assert_eq!(tap(&mut de, 0x29), Some(Key::Locks));
         assert_eq!(tap(&mut de, 0x12), Some(Key::Char('ê')));
         assert_eq!(tap(&mut de, 0x12), Some(Key::Char('e')));
@@ -240,7 +185,7 @@ mod tests {
 
     #[test]
     fn a_repeated_modifier_is_let_go_once() {
-        let Some(mut us) = keyboard(0x409) else { return };
+        let mut us = keyboard(0x409);
         for _ in 0..5 {
             press(&mut us, 0x2a);
         }
@@ -255,7 +200,7 @@ mod tests {
 
     #[test]
     fn locks_follow_the_client() {
-        let Some(mut us) = keyboard(0x409) else { return };
+        let mut us = keyboard(0x409);
         us.key(Input::Sync(Locks { caps: true, num: true, ..Default::default() }));
         assert!(us.caps_lock());
         assert_eq!(tap(&mut us, 0x1e), Some(Key::Char('A')));
@@ -267,11 +212,11 @@ mod tests {
 
     #[test]
     fn text_made_by_the_client_comes_through() {
-        let mut none = Keyboard { state: None, ..Keyboard::new(layout_of(Settings::default())) };
+        let mut us = keyboard(0x409);
         let unit = |unit| Input::Unicode { unit, action: Action::Press };
-        assert_eq!(none.key(unit(0x20ac)), Some(Key::Char('€')));
-        assert_eq!(none.key(unit(0xd83d)), None);
-        assert_eq!(none.key(unit(0xde00)), Some(Key::Char('😀')));
-        assert_eq!(none.key(unit(13)), Some(Key::Enter));
+        assert_eq!(us.key(unit(0x20ac)), Some(Key::Char('€')));
+        assert_eq!(us.key(unit(0xd83d)), None);
+        assert_eq!(us.key(unit(0xde00)), Some(Key::Char('😀')));
+        assert_eq!(us.key(unit(13)), Some(Key::Enter));
     }
 }

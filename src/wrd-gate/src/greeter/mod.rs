@@ -8,6 +8,7 @@ mod compose;
 mod field;
 mod form;
 mod keyboard;
+mod keymap;
 mod layout;
 mod picture;
 mod screen;
@@ -25,10 +26,11 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::time::Duration;
 use tracing::debug;
 use wrd_proto::{Line, UserName};
+use wrd_rdp::DesktopSize;
 use wrd_rdp::client::Keyboard as KeyboardSettings;
 use wrd_rdp::input::{self, Input};
+use wrd_rdp::keymap::xkb;
 use wrd_rdp::pdu::{self, Slow, data_type};
-use wrd_rdp::{DesktopSize, keymap};
 
 /// What the screen is drawn for.
 pub struct Scene {
@@ -42,6 +44,8 @@ pub struct Scene {
 /// What is on the screen at first.
 pub enum Opening {
     Fresh,
+    /// The client's own credentials are being tried.
+    Checking,
     /// The client's own credentials were wrong.
     Denied(Line),
     /// There is nothing to type: only a text and a button to close.
@@ -57,6 +61,8 @@ pub enum Outcome {
     Cancelled,
 }
 
+/// How long the screen waits for somebody to be there at all: the first key, the first move of the pointer.
+const FIRST_INPUT: Duration = Duration::from_secs(20);
 /// How long a final failure stays on the screen.
 const READING: Duration = Duration::from_secs(60);
 /// Most tiles made in one turn, so that input is not kept waiting.
@@ -66,22 +72,23 @@ pub struct Greeter {
     form: Form,
     screen: Screen,
     keyboard: Keyboard,
+    /// Set until somebody is there.
+    first_input: Option<Deadline>,
     /// Set once only a text is left.
     reading: Option<Deadline>,
 }
 
 impl Greeter {
     pub fn new(scene: Scene, user: &UserName, opening: Opening) -> Self {
-        let layout = keymap::xkb(scene.keyboard);
+        let layout = xkb(scene.keyboard);
         let keyboard = Keyboard::new(layout);
-        let mut form = Form::new(user);
-        if !keyboard.has_layout() {
-            form.say(Tone::Warning, "This server has no keyboard data, some keys may not work.");
-        }
+        let form = Form::new(user);
         let screen = Screen::new(scene.size, scene.scale, &scene.host_name, layout.name);
-        let mut greeter = Self { form, screen, keyboard, reading: None };
+        let mut greeter =
+            Self { form, screen, keyboard, first_input: Some(Deadline::after(FIRST_INPUT)), reading: None };
         match opening {
             Opening::Fresh => {}
+            Opening::Checking => greeter.form.busy("Checking…"),
             Opening::Denied(text) => greeter.form.denied(&text),
             Opening::Failed(text) => greeter.failed(&text),
         }
@@ -100,7 +107,11 @@ impl Greeter {
                         accepted = true;
                         self.form.busy("Starting your desktop…");
                     }
-                    Event::Denied { text, may_retry: true } => self.form.denied(&text),
+                    Event::Denied { text, may_retry: true } => {
+                        self.form.denied(&text);
+                        // Nobody could type before.
+                        self.first_input = self.first_input.map(|_| Deadline::after(FIRST_INPUT));
+                    }
                     Event::Denied { text, may_retry: false } | Event::Failed(text) => self.failed(&text),
                 }
             }
@@ -110,16 +121,17 @@ impl Greeter {
             if self.reading.is_some_and(Deadline::is_over) {
                 return Ok(Outcome::Closed);
             }
-            if !accepted && self.reading.is_none() && deadline.is_over() {
+            // A session that is being made, and a text that is being read, have deadlines of their own.
+            let waiting = match (self.reading, accepted) {
+                (Some(_), _) | (_, true) => None,
+                (None, false) if login.is_busy() => Some(deadline),
+                (None, false) => Some(self.first_input.map_or(deadline, |first| first.min(deadline))),
+            };
+            if waiting.is_some_and(Deadline::is_over) {
                 return Err(ClientError::TimedOut.into());
             }
             self.paint(client)?;
-            let until = match (self.reading, login.deadline()) {
-                (Some(reading), _) => reading,
-                (None, Some(own)) if accepted => own,
-                (None, Some(own)) => own.min(deadline),
-                (None, None) => deadline,
-            };
+            let until = [waiting, self.reading, login.deadline(), client.stalled()].into_iter().flatten().min();
             self.wait(client, &login, until)?;
         }
     }
@@ -142,13 +154,13 @@ impl Greeter {
         Ok(())
     }
 
-    fn wait(&self, client: &mut Client, login: &Login, until: Deadline) -> Result<()> {
+    fn wait(&self, client: &mut Client, login: &Login, until: Option<Deadline>) -> Result<()> {
         let mut flags = PollFlags::empty();
         flags.set(PollFlags::POLLIN, client.incoming.len() < MOST_INCOMING);
         flags.set(PollFlags::POLLOUT, client.wants_write() || self.screen.is_dirty());
         let mut fds = vec![PollFd::new(client.as_fd(), flags)];
         login.watch(&mut fds);
-        match wait(&mut fds, Some(until)) {
+        match wait(&mut fds, until) {
             Ok(()) | Err(WaitError::TimedOut) => {}
             Err(error) => return Err(error.into()),
         }
@@ -178,6 +190,10 @@ impl Greeter {
                 }
             };
             for event in events {
+                // Clients tell of their locks by themselves.
+                if !matches!(event, Input::Sync(_)) {
+                    self.first_input = None;
+                }
                 if let Some(outcome) = self.one_event(event, login) {
                     return Ok(Some(outcome));
                 }

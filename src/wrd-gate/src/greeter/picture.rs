@@ -219,7 +219,6 @@ impl Picture {
 fn tone_color(tone: Tone) -> Color {
     match tone {
         Tone::Plain => theme::TEXT_DIM,
-        Tone::Warning => theme::WARNING,
         Tone::Error => theme::ERROR,
     }
 }

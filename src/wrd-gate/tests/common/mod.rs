@@ -8,7 +8,7 @@ use std::net::{TcpListener, TcpStream};
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::path::Path;
-use std::process::Child;
+use std::process::{Child, ExitStatus};
 use std::time::Duration;
 use wrd_proto::gate::{Start, ToGate, ToMonitor};
 use wrd_proto::login::{FromGate, FromLeader};
@@ -64,14 +64,28 @@ pub fn accept_logging(
     login_deadline_ms: u32,
     log: Option<OwnedFd>,
 ) -> Monitor {
+    let program = Program::new(Path::new(&gate_program()));
+    accept_program(
+        listener,
+        identity,
+        login_deadline_ms,
+        match log {
+            Some(log) => program.fd(2, log).env("WRD_LOG", "trace"),
+            None => program.pass_env("WRD_LOG"),
+        },
+    )
+}
+
+/// The same with a program of one's own for a gate.
+pub fn accept_program(
+    listener: &TcpListener,
+    identity: &Identity,
+    login_deadline_ms: u32,
+    program: Program,
+) -> Monitor {
     let (socket, peer) = listener.accept().unwrap();
     let (ours, theirs) = RawChannel::pair().unwrap();
-    let program = Program::new(Path::new(&gate_program())).fd(3, socket.into()).fd(4, theirs.into());
-    let program = match log {
-        Some(log) => program.fd(2, log).env("WRD_LOG", "trace"),
-        None => program.pass_env("WRD_LOG"),
-    };
-    let gate = program.spawn().unwrap();
+    let gate = program.fd(3, socket.into()).fd(4, theirs.into()).spawn().unwrap();
     let channel: Channel<ToGate, ToMonitor> = ours.typed();
     let start = Start {
         connection: ConnectionId(1),
@@ -137,10 +151,15 @@ impl Monitor {
 
     /// Exit code of the gate, which must end by itself within `patience`.
     pub fn exit_code(&mut self, patience: Duration) -> Option<i32> {
+        self.exit_status(patience).code()
+    }
+
+    /// How the gate ended, by itself within `patience`.
+    pub fn exit_status(&mut self, patience: Duration) -> ExitStatus {
         let end = std::time::Instant::now() + patience;
         loop {
             if let Some(status) = self.gate.try_wait().unwrap() {
-                return status.code();
+                return status;
             }
             assert!(std::time::Instant::now() < end, "the gate still runs");
             std::thread::sleep(Duration::from_millis(5));

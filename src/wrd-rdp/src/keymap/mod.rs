@@ -2,7 +2,9 @@
 //! ([`Keys`]).
 
 mod layouts;
+mod names;
 mod scancodes;
 
-pub use layouts::{LayoutName, xkb};
+pub use layouts::xkb;
+pub use names::{LAYOUTS, LayoutName};
 pub use scancodes::Keys;

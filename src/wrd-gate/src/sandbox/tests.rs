@@ -1,0 +1,122 @@
+use super::*;
+use nix::sys::signal::kill;
+use nix::unistd::getppid;
+use std::fs::File;
+use std::net::TcpListener;
+use std::os::unix::process::ExitStatusExt;
+use std::process::{Command, ExitStatus, Stdio};
+
+/// Runs one of the tests below, which are ignored otherwise, in a process of its own: a sandbox is for good.
+fn in_a_process(name: &str) -> ExitStatus {
+    let own = std::env::current_exe().unwrap();
+    let args = ["--ignored", "--exact", "--nocapture", "--test-threads=1", name];
+    Command::new(own).args(args).stdout(Stdio::null()).stderr(Stdio::null()).status().unwrap()
+}
+
+/// In the sandbox; the harness's own descriptors stay.
+fn inside() {
+    enter(&Policy::full(), 64).unwrap();
+}
+
+/// The harness could not go on in here.
+fn done() -> ! {
+    std::process::exit(0)
+}
+
+#[test]
+#[ignore = "run by another test"]
+fn inside_landlock() {
+    let parent = getppid();
+    kill(parent, None).unwrap();
+    harden::no_new_privileges().unwrap();
+    if landlock().unwrap() != RulesetStatus::FullyEnforced {
+        eprintln!("this kernel has not all of landlock, nothing to test with");
+        return;
+    }
+    let refused = |error: std::io::Error| error.kind() == std::io::ErrorKind::PermissionDenied;
+    assert!(File::open("/etc/passwd").is_err_and(refused));
+    assert!(File::open("/usr/share/X11/xkb/rules/evdev").is_err_and(refused));
+    assert!(File::create("/tmp/wrd-gate-was-here").is_err_and(refused));
+    assert!(TcpListener::bind("127.0.0.1:0").is_err_and(refused));
+    assert_eq!(kill(parent, None), Err(nix::errno::Errno::EPERM));
+}
+
+#[test]
+#[ignore = "run by another test"]
+fn inside_nothing_happens() {
+    inside();
+    done();
+}
+
+#[test]
+#[ignore = "run by another test"]
+fn inside_a_new_socket() {
+    inside();
+    let _ = TcpListener::bind("127.0.0.1:0");
+    done();
+}
+
+#[test]
+#[ignore = "run by another test"]
+fn inside_a_new_process() {
+    inside();
+    let _ = Command::new("/bin/true").status();
+    done();
+}
+
+#[test]
+#[ignore = "run by another test"]
+fn inside_a_new_thread() {
+    inside();
+    let _ = std::thread::Builder::new().spawn(|| ());
+    done();
+}
+
+#[test]
+#[ignore = "run by another test"]
+fn inside_a_file() {
+    inside();
+    let _ = File::open("/dev/null");
+    done();
+}
+
+#[test]
+#[ignore = "run by another test"]
+fn inside_a_signal() {
+    inside();
+    let _ = kill(getppid(), None);
+    done();
+}
+
+#[test]
+#[ignore = "run by another test"]
+fn inside_a_message_while_relaying() {
+    let (one, _other) = wrd_sys::RawChannel::pair().unwrap();
+    let channel = one.typed::<u8, u8>();
+    inside();
+    channel.send(&1).unwrap();
+    relay_only(&Policy::full()).unwrap();
+    let _ = channel.send(&1);
+    done();
+}
+
+#[test]
+fn no_file_port_or_other_process_can_be_reached() {
+    assert!(in_a_process("sandbox::tests::inside_landlock").success());
+}
+
+#[test]
+fn what_is_not_listed_kills() {
+    assert!(in_a_process("sandbox::tests::inside_nothing_happens").success());
+    for name in [
+        "inside_a_new_socket",
+        "inside_a_new_process",
+        "inside_a_new_thread",
+        "inside_a_file",
+        "inside_a_signal",
+        "inside_a_message_while_relaying",
+    ] {
+        let status = in_a_process(&format!("sandbox::tests::{name}"));
+        assert_eq!(status.signal(), Some(nix::libc::SIGSYS), "{name}: {status}");
+    }
+}
