@@ -10,9 +10,18 @@ use std::time::Duration;
 /// An address of the machine that is not its loopback's own, so that `RemoteHost` says something.
 pub const ADDRESS: &str = "192.0.2.7";
 
+/// Nothing is held against the clients of the tests, which all come from one place and type wrong passwords.
+pub const EXEMPT: &str = "[admission]\nexempt = [\"127.0.0.0/8\", \"::1\", \"192.0.2.0/24\"]\n";
+
 /// Installs the dev build, gives the desktop its colour, starts the socket.
 pub fn prepare(machine: &Machine) -> anyhow::Result<()> {
     prepare_build(machine, Build::Dev)
+}
+
+/// The same with the tests' own clients exempt from admission.
+pub fn prepare_exempt(machine: &Machine) -> anyhow::Result<()> {
+    prepare(machine)?;
+    machine.write("/etc/wrd-dm/wrd-dm.toml", &format!("[desktop]\nbackground = \"#2e6f40\"\n{EXEMPT}"))
 }
 
 /// The same with a build of one's choice.

@@ -11,7 +11,7 @@ use wrd_tests::{eventually, expect_eq, expect_in, runner, server};
 
 fn main() -> ExitCode {
     runner::run(
-        &Plan { init: Init::Systemd, prepare: server::prepare, restore: server::restore },
+        &Plan { init: Init::Systemd, prepare: server::prepare_exempt, restore: server::restore },
         &[
             ("first_login_with_the_graphics_pipeline", first_login_with_the_graphics_pipeline),
             ("first_login_with_bitmaps", first_login_with_bitmaps),

@@ -7,7 +7,6 @@ use std::fs::File;
 use std::io::ErrorKind;
 use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream};
 use std::time::{Duration, Instant};
-use wrd_proto::Address;
 
 /// Opens what `--listen` names.
 pub fn open(address: SocketAddr) -> anyhow::Result<TcpListener> {
@@ -29,21 +28,22 @@ pub struct Acceptor {
     /// Given up for a moment where no descriptor is left, so that a connection can be taken and closed
     /// instead of waking us for ever.
     spare: Option<File>,
-    refused: Quiet,
+    failures: Quiet,
 }
 
 impl Acceptor {
     pub fn new() -> anyhow::Result<Self> {
         let spare = Some(File::open("/dev/null").context("cannot open /dev/null")?);
-        Ok(Self { spare, refused: Quiet::default() })
+        Ok(Self { spare, failures: Quiet::default() })
     }
 
-    /// The next connection that waits, with its client's address.
-    pub fn accept(&mut self, listener: &TcpListener) -> Option<(TcpStream, Address)> {
+    /// The next connection that waits, with its client's address: an IPv4 client of an IPv6 listener is an
+    /// IPv4 client.
+    pub fn accept(&mut self, listener: &TcpListener) -> Option<(TcpStream, IpAddr)> {
         match listener.accept() {
             Ok((stream, address)) => {
                 prepare(&stream);
-                Some((stream, address_of(address.ip())))
+                Some((stream, address.ip().to_canonical()))
             }
             Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::ConnectionAborted) => None,
             Err(error) => {
@@ -55,18 +55,17 @@ impl Acceptor {
                     self.spare = None;
                     let closed = listener.accept().is_ok();
                     self.spare = File::open("/dev/null").ok();
-                    self.refuse(&format!("{error}; a connection was closed: {closed}"));
+                    self.fails(&format!("{error}; a connection was closed: {closed}"));
                 } else {
-                    self.refuse(&error.to_string());
+                    self.fails(&error.to_string());
                 }
                 None
             }
         }
     }
 
-    /// Logs that connections are turned away, but not each of a flood.
-    pub fn refuse(&mut self, why: &str) {
-        if let Some(others) = self.refused.may_speak(Instant::now()) {
+    fn fails(&mut self, why: &str) {
+        if let Some(others) = self.failures.may_speak(Instant::now()) {
             tracing::warn!(not_logged = others, "connection refused: {why}");
         }
     }
@@ -74,7 +73,7 @@ impl Acceptor {
 
 /// Says something at most once in ten seconds.
 #[derive(Default)]
-struct Quiet {
+pub struct Quiet {
     last: Option<Instant>,
     silent: u32,
 }
@@ -83,7 +82,7 @@ impl Quiet {
     const EVERY: Duration = Duration::from_secs(10);
 
     /// How often nothing was said since the last time, if something may be said now.
-    fn may_speak(&mut self, now: Instant) -> Option<u32> {
+    pub fn may_speak(&mut self, now: Instant) -> Option<u32> {
         if self.last.is_some_and(|last| now.duration_since(last) < Self::EVERY) {
             self.silent = self.silent.saturating_add(1);
             return None;
@@ -107,20 +106,9 @@ fn prepare(stream: &TcpStream) {
     }
 }
 
-/// The address as PAM and logs want it: an IPv4 client of an IPv6 listener is an IPv4 client.
-fn address_of(ip: IpAddr) -> Address {
-    Address::truncated(&ip.to_canonical().to_string())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_mapped_address_is_an_ipv4_address() {
-        assert_eq!(address_of("::ffff:192.0.2.7".parse().unwrap()).as_str(), "192.0.2.7");
-        assert_eq!(address_of("2001:db8::1".parse().unwrap()).as_str(), "2001:db8::1");
-    }
 
     #[test]
     fn a_flood_is_counted_and_told_once_in_a_while() {

@@ -5,10 +5,12 @@
 //! Always true: it reads no byte of a client's and no password, only typed messages of its own
 //! processes; it never waits for one of them; it can be restarted without anybody noticing.
 
+mod admission;
 mod callers;
 mod cert;
 mod cli;
 mod control;
+mod door;
 mod gates;
 mod leaders;
 mod listener;

@@ -1,14 +1,15 @@
 //! The monitor's state and what it does for the tables: it turns events of sockets, children and time
 //! into calls of [`Table`], and the table's actions into calls of the kernel. It decides nothing itself.
 
+use crate::admission::Admission;
 use crate::callers::{self, Callers};
 use crate::cert::Identity;
-use crate::listener::Acceptor;
+use crate::door::{Door, End};
 use crate::places::{GateUser, Mode};
 use crate::shutdown::Shutdown;
-use crate::table::{Action, Looked, Table, Timing};
+use crate::table::{Action, Connection, Looked, Note, Table, Timing};
 use crate::wire::Wire;
-use crate::{gates, leaders, notes, scan};
+use crate::{leaders, notes, scan};
 use calloop::timer::{TimeoutAction, Timer};
 use calloop::{LoopHandle, LoopSignal, RegistrationToken};
 use nix::sys::signal::{Signal, kill};
@@ -16,14 +17,13 @@ use nix::sys::socket::{AddressFamily, SockFlag, SockType, socketpair};
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::Pid;
 use std::collections::BTreeMap;
-use std::net::TcpListener;
 use std::os::fd::{AsFd, OwnedFd};
 use std::time::{Duration, Instant, SystemTime};
 use wrd_config::{Paths, System};
 use wrd_proto::gate::{Start, ToGate, ToMonitor};
 use wrd_proto::leader::{FromLeader, ToLeader};
 use wrd_proto::session::{FromSession, ToSession};
-use wrd_proto::{Address, Bytes, ConnectionId, Line, Text};
+use wrd_proto::{Address, Bytes, ConnectionId, Line, Text, UserName};
 use wrd_sys::{ChannelError, RawChannel};
 
 /// Everything that one monitor has.
@@ -37,7 +37,8 @@ pub struct Monitor {
     pub identity: Identity,
     pub host_name: Text<255>,
     pub table: Table,
-    pub acceptor: Acceptor,
+    pub admission: Admission,
+    pub door: Door,
     pub listeners: Vec<RegistrationToken>,
     pub callers: Callers,
     pub children: BTreeMap<Pid, Child>,
@@ -51,11 +52,15 @@ pub struct Monitor {
 #[derive(Default)]
 pub struct Sockets {
     gates: BTreeMap<ConnectionId, Wire<Monitor, ToGate, ToMonitor>>,
-    leaders: BTreeMap<ConnectionId, Wire<Monitor, ToLeader, FromLeader>>,
+    leaders: BTreeMap<ConnectionId, (LeaderWire, Address)>,
+    /// Those of leaders that nobody wants any more, until they have ended.
+    parting: BTreeMap<ConnectionId, (LeaderWire, Address)>,
     sessions: BTreeMap<u32, Wire<Monitor, ToSession, FromSession>>,
     /// The gate's end of a link that was offered to a session.
     links: BTreeMap<ConnectionId, OwnedFd>,
 }
+
+type LeaderWire = Wire<Monitor, ToLeader, FromLeader>;
 
 /// What a child of ours is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -73,31 +78,6 @@ impl Monitor {
             // The leader keeps to `start_seconds` itself; PAM comes on top.
             start: Duration::from_secs(u64::from(config.session.start_seconds) + 30),
         }
-    }
-
-    /// A listener is ready.
-    pub fn accept(&mut self, listener: &TcpListener) {
-        let Some((stream, client)) = self.acceptor.accept(listener) else { return };
-        let limit = self.config.limits.connections as usize;
-        if self.table.connection_count() >= limit {
-            return self.acceptor.refuse(&format!("{limit} connections are the limit; client={client}"));
-        }
-        let (pid, channel) = match gates::start(&self.paths.libexec_dir, self.gate_user, stream) {
-            Ok(started) => started,
-            Err(error) => return self.acceptor.refuse(&format!("{error:#}; client={client}")),
-        };
-        let id = self.table.accepted(client.clone(), Instant::now());
-        self.children.insert(pid, Child::Gate(id));
-        tracing::info!("connection accepted; connection={id} client={client}");
-        let opened = Wire::open(&self.handle, channel, move |monitor: &mut Monitor, message| {
-            monitor.heard_gate(id, message);
-        });
-        match opened {
-            Ok(wire) => drop(self.sockets.gates.insert(id, wire)),
-            Err(error) => return self.table.broken(id, &format!("{error:#}")),
-        }
-        let start = self.start_message(id, client);
-        self.tell_gate(id, &ToGate::Start(start), None);
     }
 
     /// Does what the tables want done. Called after every turn of the loop.
@@ -124,18 +104,19 @@ impl Monitor {
                 Ok(WaitStatus::StillAlive) | Err(_) => return,
                 Ok(status) => status,
             };
-            let failure = match status {
-                WaitStatus::Exited(_, 0) => None,
-                WaitStatus::Exited(_, code) => Some(format!("exit code {code}")),
-                WaitStatus::Signaled(_, signal, _) => Some(signal.to_string()),
+            let end = match status {
+                WaitStatus::Exited(_, 0) => End::Well,
+                WaitStatus::Exited(_, PANICKED) => End::Panic,
+                WaitStatus::Exited(_, code) => End::Badly(code),
+                WaitStatus::Signaled(_, signal, _) => End::Killed(signal),
                 _ => continue,
             };
             let Some(child) = status.pid().and_then(|pid| self.children.remove(&pid)) else { continue };
             match child {
-                Child::Gate(id) => self.gate_ended(id, failure),
+                Child::Gate(id) => self.gate_ended(id, &end),
                 Child::Leader(id) => {
-                    if let Some(failure) = failure.filter(|_| self.shutdown.is_none()) {
-                        tracing::warn!("a session leader failed; connection={id} by={failure:?}");
+                    if end != End::Well && self.shutdown.is_none() {
+                        tracing::warn!("a session leader failed; connection={id} by={end:?}");
                     }
                 }
             }
@@ -153,7 +134,7 @@ impl Monitor {
         }
     }
 
-    fn gate_ended(&mut self, id: ConnectionId, failure: Option<String>) {
+    fn gate_ended(&mut self, id: ConnectionId, end: &End) {
         // Its last words may be here and not heard yet.
         if let Some(wire) = self.sockets.gates.remove(&id) {
             while let Ok(message) = wire.receive() {
@@ -161,62 +142,95 @@ impl Monitor {
             }
             self.perform_all();
         }
-        if let Some(connection) = self.table.connection(id) {
-            let client = connection.client();
-            let user = connection.user().map(|user| user.as_str()).unwrap_or_default();
-            let seconds = connection.since().elapsed().as_secs();
-            match failure.filter(|_| !connection.is_explained()) {
-                Some(failure) => tracing::warn!(
-                    "connection ended by a fault of its gate; connection={id} client={client} user={user:?} seconds={seconds} by={failure:?}"
-                ),
-                None => {
-                    tracing::info!("connection ended; connection={id} client={client} user={user:?} seconds={seconds}");
-                }
-            }
-        }
+        self.judge(id, end);
         self.table.gate_left(id);
+    }
+
+    pub fn listen_to_gate(&mut self, id: ConnectionId, channel: RawChannel) -> anyhow::Result<()> {
+        let wire = Wire::open(&self.handle, channel, move |monitor: &mut Monitor, message| {
+            monitor.heard_gate(id, message);
+        })?;
+        self.sockets.gates.insert(id, wire);
+        Ok(())
     }
 
     fn heard_gate(&mut self, id: ConnectionId, message: Result<ToMonitor, ChannelError>) {
         match message {
-            Ok(message) => self.table.gate_says(id, message, Instant::now()),
+            Ok(message) => {
+                self.table.gate_says(id, message, Instant::now());
+                if self.table.connection(id).is_some_and(|connection| connection.at_screen().is_some()) {
+                    self.admission.shows_screen(id, Instant::now());
+                }
+            }
             Err(error) => {
-                // It is ending, which we learn when it has; or it only pretends, which its deadline ends.
                 self.sockets.gates.remove(&id);
-                if !matches!(error, ChannelError::Closed) {
-                    self.table.broken(id, &error.to_string());
+                match error {
+                    ChannelError::Closed => self.table.gate_closed(id, Instant::now()),
+                    error => self.table.broken(id, &error.to_string()),
                 }
             }
         }
     }
 
     fn heard_leader(&mut self, id: ConnectionId, message: Result<FromLeader, ChannelError>) {
+        let parting = self.sockets.parting.contains_key(&id);
         match message {
-            Ok(message) => self.table.leader_says(id, message, Instant::now()),
+            Ok(FromLeader::Denied { user, text }) if parting => self.denied_too_late(id, user, text),
+            Ok(_) if parting => {}
+            Ok(message) => {
+                self.table.leader_says(id, message, Instant::now());
+                if self.table.connection(id).is_some_and(Connection::is_authenticated) {
+                    self.admission.authenticated(id, Instant::now());
+                }
+            }
             Err(error) => {
                 if !matches!(error, ChannelError::Closed) {
                     tracing::warn!("a session leader is not understood: {error}; connection={id}");
                 }
+                self.sockets.parting.remove(&id);
+                self.sockets.leaders.remove(&id);
+                self.admission.leader_left(id, Instant::now());
                 self.table.leader_left(id);
             }
+        }
+    }
+
+    /// A login that nobody waits for any more was tried all the same.
+    fn denied_too_late(&mut self, id: ConnectionId, user: UserName, text: Line) {
+        if let Some((_, client)) = self.sockets.parting.get(&id) {
+            let note = Note::Denied { id, client: client.clone(), user, text };
+            self.take_note(&note);
+            notes::log(&note);
+        }
+    }
+
+    /// A leader is not wanted any more. One that has authenticated nobody counts until it has ended, which
+    /// PAM may put off.
+    pub fn part_with_leader(&mut self, id: ConnectionId) {
+        let Some((wire, client)) = self.sockets.leaders.remove(&id) else { return };
+        if self.admission.has_leader(id) {
+            wire.finish();
+            self.sockets.parting.insert(id, (wire, client));
         }
     }
 
     fn heard_session(&mut self, uid: u32, message: Result<FromSession, ChannelError>) {
         match message {
             Ok(message) => self.table.session_says(uid, message, Instant::now()),
-            Err(error) => {
-                if !matches!(error, ChannelError::Closed) {
-                    tracing::warn!("the leader of a session is not understood: {error}; uid={uid}");
-                }
-                self.table.session_left(uid);
-            }
+            Err(ChannelError::Closed) => self.table.session_left(uid),
+            Err(error) => self.table.session_broken(uid, &error.to_string()),
         }
     }
 
     fn perform_all(&mut self) {
-        while let Some(action) = self.table.next_action() {
-            self.perform(action);
+        loop {
+            if let Some(action) = self.table.next_action() {
+                self.perform(action);
+            } else if let Some(action) = self.admission.next_action() {
+                self.admit(action);
+            } else {
+                return;
+            }
         }
     }
 
@@ -226,30 +240,31 @@ impl Monitor {
                 Ok(signature) => self.tell_gate(id, &ToGate::Signature(signature), None),
                 Err(error) => self.table.broken(id, &error.to_string()),
             },
-            Action::OpenLeader(id) => {
-                if let Err(error) = self.open_leader(id) {
-                    tracing::error!("no session leader for a login: {error:#}; connection={id}");
-                    self.table.login_failed(id, Line::truncated("The login service is not available."));
-                }
-            }
+            Action::OpenLeader(id) => self.admission.wants_leader(id, Instant::now()),
             Action::RefuseGate(id, text) => self.tell_gate(id, &ToGate::Refused(text), None),
             Action::Link(id) => match self.sockets.links.remove(&id) {
                 Some(link) => self.tell_gate(id, &ToGate::Link, Some(&link)),
                 None => self.table.broken(id, "its link is gone"),
             },
-            Action::Release(id) => drop(self.sockets.gates.remove(&id)),
+            Action::Release(id) => {
+                self.gate_works(id);
+                self.sockets.gates.remove(&id);
+            }
             Action::EndGate(id) => {
                 self.sockets.gates.remove(&id);
                 self.signal_children(Signal::SIGKILL, |child| child == Child::Gate(id));
             }
             Action::TellLeader(id, message) => self.tell_leader(id, &message),
-            Action::DropLeader(id) => drop(self.sockets.leaders.remove(&id)),
+            Action::DropLeader(id) => self.part_with_leader(id),
             Action::Look(uid) => self.look(uid),
             Action::Attach { uid, id, client } => self.attach(uid, id, client),
             Action::DropLink(id) => drop(self.sockets.links.remove(&id)),
             Action::TellSession(uid, message) => self.tell_session(uid, &message, None),
             Action::DropSession(uid) => drop(self.sockets.sessions.remove(&uid)),
-            Action::Note(note) => notes::log(&note),
+            Action::Note(note) => {
+                self.take_note(&note);
+                notes::log(&note);
+            }
         }
     }
 
@@ -257,7 +272,7 @@ impl Monitor {
         Ok(Bytes::try_from(self.identity.signer.sign(scheme, message)?)?)
     }
 
-    fn open_leader(&mut self, id: ConnectionId) -> anyhow::Result<()> {
+    pub fn open_leader(&mut self, id: ConnectionId) -> anyhow::Result<()> {
         let (channel, pid) = leaders::open(&self.mode, &self.paths)?;
         if let Some(pid) = pid {
             self.children.insert(pid, Child::Leader(id));
@@ -267,8 +282,8 @@ impl Monitor {
         })?;
         let (for_gate, for_leader) = RawChannel::pair()?;
         let client = self.table.connection(id).map(|connection| connection.client().clone()).unwrap_or_default();
-        wire.send(&ToLeader::Begin { connection: id, client }, &[for_leader.as_fd()])?;
-        self.sockets.leaders.insert(id, wire);
+        wire.send(&ToLeader::Begin { connection: id, client: client.clone() }, &[for_leader.as_fd()])?;
+        self.sockets.leaders.insert(id, (wire, client));
         self.tell_gate(id, &ToGate::Login, Some(&for_gate.into()));
         Ok(())
     }
@@ -305,7 +320,7 @@ impl Monitor {
         }
     }
 
-    fn tell_gate(&mut self, id: ConnectionId, message: &ToGate, fd: Option<&OwnedFd>) {
+    pub fn tell_gate(&mut self, id: ConnectionId, message: &ToGate, fd: Option<&OwnedFd>) {
         // A gate that has closed its channel is on its way out.
         let Some(wire) = self.sockets.gates.get(&id) else { return };
         let fds: Vec<_> = fd.iter().map(|fd| fd.as_fd()).collect();
@@ -316,7 +331,7 @@ impl Monitor {
     }
 
     fn tell_leader(&mut self, id: ConnectionId, message: &ToLeader) {
-        let Some(wire) = self.sockets.leaders.get(&id) else { return };
+        let Some((wire, _)) = self.sockets.leaders.get(&id) else { return };
         match wire.send(message, &[]) {
             // That it closed is heard on the reading side.
             Ok(()) | Err(ChannelError::Closed) => {}
@@ -337,7 +352,7 @@ impl Monitor {
         }
     }
 
-    fn start_message(&self, id: ConnectionId, client: Address) -> Start {
+    pub fn start_message(&self, id: ConnectionId, client: Address) -> Start {
         let limits = &self.config.limits;
         Start {
             connection: id,
@@ -353,7 +368,11 @@ impl Monitor {
 
     /// One timer for the next deadline, none while nothing waits.
     pub fn set_alarm(&mut self) {
-        let next = [self.table.next_deadline(), self.shutdown.as_ref().map(Shutdown::deadline)];
+        let next = [
+            self.table.next_deadline(),
+            self.admission.next_deadline(),
+            self.shutdown.as_ref().map(Shutdown::deadline),
+        ];
         let next = next.into_iter().flatten().min();
         if self.alarm.as_ref().map(|(at, _)| *at) == next {
             return;
@@ -365,6 +384,7 @@ impl Monitor {
         let armed = self.handle.insert_source(Timer::from_deadline(at), |_, (), monitor: &mut Monitor| {
             monitor.alarm = None;
             monitor.table.expire(Instant::now());
+            monitor.admission.expire(Instant::now());
             TimeoutAction::Drop
         });
         match armed {
@@ -384,3 +404,6 @@ impl Monitor {
         }
     }
 }
+
+/// The exit code of a Rust program that panics.
+const PANICKED: i32 = 101;

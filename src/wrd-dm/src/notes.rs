@@ -1,7 +1,12 @@
 //! What the tables note, as lines in the log. Names come from strangers: they are quoted and escaped,
 //! and the address stands before them, so that no name can pass for an address.
 
+use crate::admission::{Reason, Refusal};
+use crate::listener::Quiet;
 use crate::table::Note;
+use std::collections::BTreeMap;
+use std::fmt::Display;
+use std::time::Instant;
 use tracing::{error, info, warn};
 
 pub fn log(note: &Note) {
@@ -23,14 +28,55 @@ pub fn log(note: &Note) {
         Note::Deadline { id, client } => {
             warn!("no login in time; connection={id} client={client}");
         }
-        Note::TurnedAway { id, client, reason } => {
-            warn!("connection turned away; connection={id} client={client} reason={reason:?}");
-        }
+        // Said by admission, which does not say it each time.
+        Note::TurnedAway { .. } => {}
         Note::SessionStarted { uid, user } => info!("session started; user={:?} uid={uid}", user),
         Note::SessionFound { uid, user } => info!("session found; user={:?} uid={uid}", user),
         Note::SessionEnded { uid, user, reason } => {
             info!("session ended; user={:?} uid={uid} reason={:?}", user, reason);
         }
         Note::SessionFault { uid, reason } => error!("the session's leader is at fault; uid={uid} reason={reason:?}"),
+    }
+}
+
+/// Lines about those who are not let in, or have to go again: in a flood one of each kind once in a while.
+#[derive(Default)]
+pub struct Refusals(BTreeMap<&'static str, Quiet>);
+
+impl Refusals {
+    pub fn refused(&mut self, client: &dyn Display, refusal: Refusal) {
+        let reason = match refusal {
+            Refusal::Penalty { .. } => "penalty",
+            Refusal::SourceConnections => "source-connections",
+            Refusal::SourceRate => "source-rate",
+            Refusal::Startups => "startups",
+            Refusal::Connections => "connections",
+        };
+        let Some(others) = self.0.entry(reason).or_default().may_speak(Instant::now()) else { return };
+        match refusal {
+            Refusal::Penalty { left } => {
+                let seconds = left.as_secs();
+                warn!(not_logged = others, "admission: refused; rhost={client} reason={reason} seconds={seconds}");
+            }
+            _ => warn!(not_logged = others, "admission: refused; rhost={client} reason={reason}"),
+        }
+    }
+
+    pub fn turned_away(&mut self, client: &dyn Display, reason: Reason) {
+        let reason = reason_word(reason);
+        if let Some(others) = self.0.entry(reason).or_default().may_speak(Instant::now()) {
+            warn!(not_logged = others, "admission: turned away; rhost={client} reason={reason}");
+        }
+    }
+}
+
+/// Unlike those of a refusal, which are told apart in the counting too.
+pub fn reason_word(reason: Reason) -> &'static str {
+    match reason {
+        Reason::Silent => "nothing-sent",
+        Reason::WaitingRoom => "for-waiting-room",
+        Reason::Startups => "for-startups",
+        Reason::Screens => "for-login-screens",
+        Reason::Connections => "for-connections",
     }
 }

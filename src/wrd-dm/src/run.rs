@@ -1,9 +1,11 @@
 //! From the command line to the running loop, and what each mistake on the way there is told as.
 
+use crate::admission::Admission;
 use crate::callers::{self, Taken};
 use crate::cert::{Identity, host_name};
 use crate::cli::{Cli, DEFAULT_LISTEN};
-use crate::listener::{self, Acceptor};
+use crate::door::Door;
+use crate::listener;
 use crate::monitor::{Monitor, Sockets};
 use crate::places::{Authority, GateUser, Mode};
 use crate::standalone;
@@ -89,13 +91,14 @@ fn serve(cli: &Cli, paths: Paths, config: System) -> anyhow::Result<()> {
         signal: events.get_signal(),
         handle,
         table: Table::new(Monitor::timing(&config)),
+        admission: Admission::new(Monitor::rules(&config), getrandom::u64().context("no randomness")?),
         paths,
         mode,
         gate_user,
         config,
         identity,
         host_name: Text::truncated(&host_name()),
-        acceptor: Acceptor::new()?,
+        door: Door::new()?,
         listeners,
         callers: Default::default(),
         children: BTreeMap::new(),
@@ -210,6 +213,7 @@ impl Monitor {
             Ok(identity) => {
                 self.identity = identity;
                 self.table.set_timing(Self::timing(&config));
+                self.admission.set_rules(Self::rules(&config));
                 self.config = config;
                 tracing::info!("configuration read; sha256={}", self.identity.fingerprint());
             }

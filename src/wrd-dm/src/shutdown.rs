@@ -38,6 +38,7 @@ impl Monitor {
         for listener in self.listeners.drain(..) {
             self.handle.remove(listener);
         }
+        self.close_waiting();
         if !self.mode.is_standalone() {
             tracing::info!("stopped accepting; sessions and connections go on");
             return self.signal.stop();

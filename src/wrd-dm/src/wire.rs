@@ -2,9 +2,10 @@
 
 use calloop::generic::Generic;
 use calloop::{Interest, LoopHandle, Mode, PostAction, RegistrationToken};
+use nix::sys::socket::{Shutdown, shutdown};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use std::os::fd::BorrowedFd;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 use std::rc::Rc;
 use wrd_sys::channel::Blocking;
 use wrd_sys::{Channel, ChannelError, RawChannel};
@@ -47,6 +48,12 @@ impl<S, Tx: Serialize, Rx: DeserializeOwned> Wire<S, Tx, Rx> {
     /// Sends without waiting: a peer that lets its queue fill up is `WouldBlock`.
     pub fn send(&self, message: &Tx, fds: &[BorrowedFd<'_>]) -> Result<(), ChannelError> {
         self.channel.send_fds(message, fds)
+    }
+
+    /// Tells the peer that nothing more comes. What it says until it has closed is still heard.
+    pub fn finish(&self) {
+        // One that has closed already needs no telling.
+        let _ = shutdown(self.channel.as_fd().as_raw_fd(), Shutdown::Write);
     }
 
     /// A message that waits already, without the loop.

@@ -13,7 +13,7 @@ use anyhow::{Context, bail};
 use nix::unistd::{alarm, dup2_stdin, dup2_stdout};
 use std::os::fd::AsFd;
 use std::time::{Duration, Instant};
-use wrd_proto::leader::{FromLeader, ToLeader};
+use wrd_proto::leader::{FromLeader, MAX_TRIES, ToLeader};
 use wrd_proto::login::FromGate;
 use wrd_proto::{Address, ConnectionId, Line, UserName, login};
 use wrd_sys::channel::{Channel, ChannelError};
@@ -196,8 +196,6 @@ impl Login {
     }
 }
 
-/// Tries on one connection; the first is what the client had in its Client Info.
-const MAX_TRIES: u32 = 5;
 const LOGIN_TIME: Duration = Duration::from_secs(180);
 const BACKSTOP_SECONDS: u32 = 240;
 /// Longer than another login of the same user may take to start the session that this one waits for.

@@ -10,6 +10,9 @@
 use crate::{Address, ConnectionId, Line, UserName};
 use serde::{Deserialize, Serialize};
 
+/// Most tries on one connection; the first is what the client had in its Client Info.
+pub const MAX_TRIES: u32 = 5;
+
 /// From the monitor to a leader.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum ToLeader {

@@ -1,5 +1,6 @@
-//! One connection: its stage, and which requests of its gate and its leader that stage allows.
+//! One connection: its stage, and what the requests of its gate and its leader lead to.
 
+use super::requests::{self, Asked, Decides, Rule};
 use super::{Action, Note, Table, Timing};
 use std::time::Instant;
 use wrd_proto::gate::ToMonitor;
@@ -17,16 +18,17 @@ pub struct Connection {
     /// How it will have ended, should its gate end now.
     outcome: Outcome,
     pub(super) stage: Stage,
+    asked: Asked,
     pub(super) gate: Gate,
     pub(super) leader: Leader,
     pub(super) deadline: Option<Instant>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Stage {
-    /// X.224 up to Client Info; the next request may be `Sign`.
+pub enum Stage {
+    /// X.224 up to TLS.
     Unsigned,
-    /// The one signature is given; the next request may be `OpenLogin`, with or without a login screen.
+    /// The one signature is given. Up to Client Info, and on the login screen until there is something to try.
     Signed,
     /// Gate and leader speak with each other.
     Login,
@@ -36,16 +38,18 @@ pub(super) enum Stage {
     Starting(u32),
     /// Its link was offered to the session.
     Attaching(u32),
-    /// The gate has the link; the next request may be `Relaying`.
+    /// The gate has the link.
     Linked(u32),
     Relaying(u32),
-    /// Told why not, or being ended: nothing is allowed any more.
+    /// Told why not, or being ended.
     Over,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Gate {
     Runs,
+    /// It has closed its channel, as it does by ending, which is yet to be seen.
+    Closed,
     /// It is being killed, and told nothing any more.
     Killed,
     Gone,
@@ -95,10 +99,6 @@ impl Connection {
         self.leader == Leader::Speaks && self.user.is_none()
     }
 
-    pub fn gate_runs(&self) -> bool {
-        self.gate != Gate::Gone
-    }
-
     /// Its end needs no further explanation: it said why, or we ended it.
     pub fn is_explained(&self) -> bool {
         self.gate == Gate::Killed || self.stage == Stage::Over
@@ -124,10 +124,8 @@ impl Connection {
 }
 
 impl Table {
-    /// A connection was accepted; its gate is about to run.
-    pub fn accepted(&mut self, client: Address, now: Instant) -> ConnectionId {
-        self.last_id = self.last_id.saturating_add(1);
-        let id = ConnectionId(self.last_id);
+    /// The gate of an accepted connection is about to run; `id` is from [`Table::unused_id`].
+    pub fn accepted(&mut self, id: ConnectionId, client: Address, now: Instant) {
         let connection = Connection {
             client,
             since: now,
@@ -135,48 +133,126 @@ impl Table {
             screen: None,
             outcome: Outcome::Left,
             stage: Stage::Unsigned,
+            asked: Asked::default(),
             gate: Gate::Runs,
             leader: Leader::None,
             deadline: Some(now + self.timing.login + Timing::GRACE),
         };
         self.connections.insert(id, connection);
-        id
+    }
+
+    /// A name for a connection, never given to another.
+    pub fn unused_id(&mut self) -> ConnectionId {
+        loop {
+            self.last_id = self.last_id.wrapping_add(1);
+            let id = ConnectionId(self.last_id);
+            if !self.connections.contains_key(&id) {
+                return id;
+            }
+        }
     }
 
     /// The gate asks or tells something.
     pub fn gate_says(&mut self, id: ConnectionId, message: ToMonitor, now: Instant) {
+        if self.connections.get(&id).is_some_and(|connection| connection.gate == Gate::Runs)
+            && let Err(fault) = self.ask(id, requests::of_gate(&message), |table| table.serve_gate(id, message, now))
+        {
+            self.broken(id, &fault);
+        }
+    }
+
+    /// The leader of a login tells something.
+    pub fn leader_says(&mut self, id: ConnectionId, message: FromLeader, now: Instant) {
+        if self.connections.get(&id).is_some_and(|connection| connection.leader == Leader::Speaks)
+            && let Err(fault) =
+                self.ask(id, requests::of_leader(&message), |table| table.serve_leader(id, message, now))
+        {
+            self.broken(id, &format!("its leader said {fault}"));
+            self.leader_left(id);
+        }
+    }
+
+    /// Serves a request that the request table allows now; of another, says what is wrong with it.
+    pub(super) fn ask(
+        &mut self,
+        id: ConnectionId,
+        rule: &Rule<Stage>,
+        serve: impl FnOnce(&mut Self),
+    ) -> Result<(), String> {
+        let Some(connection) = self.connections.get_mut(&id) else { return Ok(()) };
+        let before = connection.is_authenticated();
+        rule.check(connection.stage, &mut connection.asked)?;
+        serve(self);
+        let after = self.connections.get(&id).map_or(before, Connection::is_authenticated);
+        if before != after && rule.decides == Decides::Nothing {
+            return Err(format!("{}, which does not decide, and was let in", rule.name));
+        }
+        Ok(())
+    }
+
+    fn serve_gate(&mut self, id: ConnectionId, message: ToMonitor, now: Instant) {
         let Some(connection) = self.connections.get_mut(&id) else { return };
-        match (connection.stage, message) {
-            (Stage::Unsigned, ToMonitor::Sign { scheme, message }) => {
+        match message {
+            ToMonitor::Sign { scheme, message } => {
                 connection.stage = Stage::Signed;
                 self.act(Action::Sign { id, scheme, message });
             }
-            // A refused Client Info login ends on the screen too, and its leader waits there for more.
-            (Stage::Signed | Stage::Login | Stage::Over, ToMonitor::Screen) if connection.screen.is_none() => {
+            ToMonitor::Screen => {
                 connection.screen = Some(now);
-                connection.deadline = Some(now + self.timing.screen + Timing::GRACE);
+                if !connection.is_authenticated() {
+                    connection.deadline = Some(now + self.timing.screen + Timing::GRACE);
+                }
             }
-            (Stage::Signed, ToMonitor::OpenLogin) => {
+            ToMonitor::OpenLogin => {
                 connection.stage = Stage::Login;
                 connection.leader = Leader::Speaks;
                 self.act(Action::OpenLeader(id));
             }
-            (Stage::Linked(uid), ToMonitor::Relaying) => {
-                connection.stage = Stage::Relaying(uid);
+            ToMonitor::Relaying => {
+                if let Stage::Linked(uid) = connection.stage {
+                    connection.stage = Stage::Relaying(uid);
+                }
                 connection.deadline = None;
                 self.act(Action::Release(id));
             }
-            (Stage::Relaying(_), _) => self.broken(id, "a message after the last"),
-            (_, ToMonitor::Failed { stage, reason }) => {
+            ToMonitor::Failed { stage, reason } => {
                 let client = connection.client.clone();
                 self.note(Note::GateFailed { id, client, stage, reason });
                 self.over(id);
             }
-            (Stage::Over, _) => {}
-            (stage, ToMonitor::Sign { .. }) => self.broken(id, &format!("Sign while {stage:?}")),
-            (stage, ToMonitor::Screen) => self.broken(id, &format!("Screen while {stage:?}")),
-            (stage, ToMonitor::OpenLogin) => self.broken(id, &format!("OpenLogin while {stage:?}")),
-            (stage, ToMonitor::Relaying) => self.broken(id, &format!("Relaying while {stage:?}")),
+        }
+    }
+
+    fn serve_leader(&mut self, id: ConnectionId, message: FromLeader, now: Instant) {
+        let Some(connection) = self.connections.get_mut(&id) else { return };
+        match message {
+            FromLeader::Denied { user, text } => {
+                connection.outcome = Outcome::Denied;
+                let client = connection.client.clone();
+                self.note(Note::Denied { id, client, user, text });
+            }
+            FromLeader::Authenticated { uid, user } => {
+                connection.user = Some(user.clone());
+                connection.outcome = Outcome::Authenticated;
+                connection.stage = Stage::Waiting(uid);
+                connection.deadline = Some(now + self.timing.session());
+                let client = connection.client.clone();
+                self.note(Note::LoggedIn { id, client, uid, user: user.clone() });
+                self.wait_for_session(uid, id, user, now);
+            }
+            FromLeader::SessionReady => {
+                if let Stage::Starting(uid) = connection.stage {
+                    self.session_ready(uid, id);
+                }
+            }
+            FromLeader::SessionFailed { text } => {
+                // Gate and user hear it from the leader itself.
+                if let Stage::Starting(uid) = connection.stage {
+                    self.note(Note::Refused { id, text });
+                    self.drop_leader(id);
+                    self.start_failed(uid, id);
+                }
+            }
         }
     }
 
@@ -197,6 +273,16 @@ impl Table {
         self.end_gate(id);
     }
 
+    /// The gate has closed its channel. A moment later it must be gone.
+    pub fn gate_closed(&mut self, id: ConnectionId, now: Instant) {
+        if let Some(connection) = self.connections.get_mut(&id)
+            && connection.gate == Gate::Runs
+        {
+            connection.gate = Gate::Closed;
+            connection.deadline = Some(now + Timing::GRACE);
+        }
+    }
+
     /// The gate's process is gone.
     pub fn gate_left(&mut self, id: ConnectionId) {
         let Some(connection) = self.connections.get_mut(&id) else { return };
@@ -211,45 +297,6 @@ impl Table {
         if let Some(connection) = self.connections.get_mut(&id) {
             connection.leader = Leader::Gone;
             self.refuse(id, text);
-        }
-    }
-
-    /// The leader of a login tells something.
-    pub fn leader_says(&mut self, id: ConnectionId, message: FromLeader, now: Instant) {
-        let Some(connection) = self.connections.get_mut(&id) else { return };
-        match (connection.stage, message) {
-            (Stage::Login, FromLeader::Denied { user, text }) => {
-                connection.outcome = Outcome::Denied;
-                let client = connection.client.clone();
-                self.note(Note::Denied { id, client, user, text });
-            }
-            (Stage::Login, FromLeader::Authenticated { uid, user }) => {
-                connection.user = Some(user.clone());
-                connection.outcome = Outcome::Authenticated;
-                connection.stage = Stage::Waiting(uid);
-                connection.deadline = Some(now + self.timing.session());
-                let client = connection.client.clone();
-                self.note(Note::LoggedIn { id, client, uid, user: user.clone() });
-                self.wait_for_session(uid, id, user, now);
-            }
-            (Stage::Starting(uid), FromLeader::SessionReady) => self.session_ready(uid, id),
-            (Stage::Starting(uid), FromLeader::SessionFailed { text }) => {
-                // Gate and user hear it from the leader itself.
-                self.note(Note::Refused { id, text });
-                self.drop_leader(id);
-                self.start_failed(uid, id);
-            }
-            (Stage::Over, _) => {}
-            (stage, message) => {
-                let kind = match message {
-                    FromLeader::Denied { .. } => "Denied",
-                    FromLeader::Authenticated { .. } => "Authenticated",
-                    FromLeader::SessionReady => "SessionReady",
-                    FromLeader::SessionFailed { .. } => "SessionFailed",
-                };
-                self.broken(id, &format!("the leader said {kind} while {stage:?}"));
-                self.leader_left(id);
-            }
         }
     }
 
@@ -278,6 +325,9 @@ impl Table {
     pub(super) fn connection_late(&mut self, id: ConnectionId) {
         let Some(connection) = self.connections.get_mut(&id) else { return };
         connection.deadline = None;
+        if connection.gate == Gate::Closed {
+            return self.broken(id, "its gate closed its channel and lives on");
+        }
         if connection.outcome == Outcome::Left {
             connection.outcome = Outcome::Late;
         }
@@ -288,7 +338,7 @@ impl Table {
 
     fn end_gate(&mut self, id: ConnectionId) {
         if let Some(connection) = self.connections.get_mut(&id)
-            && connection.gate == Gate::Runs
+            && matches!(connection.gate, Gate::Runs | Gate::Closed)
         {
             connection.gate = Gate::Killed;
             self.act(Action::EndGate(id));

@@ -6,6 +6,7 @@
 //! or ended, by a deadline at the latest. Deliberately absent: sockets, processes, clocks, logging.
 
 mod connection;
+mod requests;
 mod session;
 #[cfg(test)]
 mod tests;
@@ -118,7 +119,7 @@ pub enum Note {
     /// The session's leader does not keep to the protocol or does not answer.
     SessionFault {
         uid: u32,
-        reason: &'static str,
+        reason: String,
     },
 }
 
@@ -190,15 +191,6 @@ impl Table {
         for uid in late {
             self.session_late(uid, now);
         }
-    }
-
-    /// Connections whose gate runs.
-    pub fn connection_count(&self) -> usize {
-        self.connections.values().filter(|connection| connection.gate_runs()).count()
-    }
-
-    pub fn connections(&self) -> impl Iterator<Item = (ConnectionId, &Connection)> {
-        self.connections.iter().map(|(id, connection)| (*id, connection))
     }
 
     pub fn connection(&self, id: ConnectionId) -> Option<&Connection> {

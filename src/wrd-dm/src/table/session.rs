@@ -1,6 +1,7 @@
 //! One session per uid: who starts it, who waits for it, and how a connection gets attached.
 
 use super::connection::{Leader, Stage, text};
+use super::requests::{self, Asked};
 use super::{Action, Note, Table, Timing, starting};
 use std::collections::VecDeque;
 use std::collections::btree_map::Entry;
@@ -13,6 +14,7 @@ use wrd_proto::{ConnectionId, Line, UserName};
 #[derive(Debug)]
 pub struct Session {
     phase: Phase,
+    asked: Asked,
     origin: Origin,
     user: UserName,
     info: Option<SessionInfo>,
@@ -25,7 +27,7 @@ pub struct Session {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Phase {
+pub enum Phase {
     /// It is being looked for.
     Absent,
     /// This connection's leader was told to start it.
@@ -65,6 +67,7 @@ impl Session {
     fn new(user: UserName) -> Self {
         Self {
             phase: Phase::Absent,
+            asked: Asked::default(),
             origin: Origin::Found,
             user,
             info: None,
@@ -124,6 +127,9 @@ impl Table {
     /// A session's leader tells something.
     pub fn session_says(&mut self, uid: u32, message: FromSession, now: Instant) {
         let Some(session) = self.sessions.get_mut(&uid) else { return };
+        if let Err(fault) = requests::of_session(&message).check(session.phase, &mut session.asked) {
+            return self.session_broken(uid, &fault);
+        }
         match message {
             FromSession::Description(info) | FromSession::Changed(info) => self.described(uid, info, now),
             FromSession::Attached { connection } if session.attaching == Some(connection) => {
@@ -148,6 +154,18 @@ impl Table {
         }
     }
 
+    /// What speaks for this session does not keep to the protocol, or cannot be understood: it is spoken to no
+    /// more, and whoever waits for it is told.
+    pub fn session_broken(&mut self, uid: u32, reason: &str) {
+        self.note(Note::SessionFault { uid, reason: reason.to_owned() });
+        let attaching = self.sessions.get_mut(&uid).and_then(|session| session.attaching.take());
+        if let Some(id) = attaching {
+            self.not_attached(uid, id, Err(text(BROKEN)));
+        }
+        self.refuse_all(uid, BROKEN);
+        self.session_left(uid);
+    }
+
     /// A session's socket closed: the session has ended.
     pub fn session_left(&mut self, uid: u32) {
         let Some(session) = self.sessions.get_mut(&uid) else { return };
@@ -155,6 +173,7 @@ impl Table {
             return;
         }
         session.phase = Phase::Absent;
+        session.asked = Asked::default();
         session.origin = Origin::Found;
         session.deadline = None;
         let known = session.info.take();
@@ -262,18 +281,18 @@ impl Table {
         match session.phase {
             Phase::Absent => {}
             Phase::Starting(id) => {
-                self.note(Note::SessionFault { uid, reason: "it did not start in time" });
+                self.note(Note::SessionFault { uid, reason: "it did not start in time".to_owned() });
                 self.refuse(id, text("Your session did not start in time."));
                 self.drop_leader(id);
                 self.start_failed(uid, id);
             }
             Phase::Joining => {
-                self.note(Note::SessionFault { uid, reason: "it does not describe itself" });
+                self.note(Note::SessionFault { uid, reason: "it does not describe itself".to_owned() });
                 self.refuse_all(uid, "Your session does not answer.");
             }
             Phase::Live => {
                 if let Some(id) = session.attaching.take() {
-                    self.note(Note::SessionFault { uid, reason: "it does not take the connection" });
+                    self.note(Note::SessionFault { uid, reason: "it does not take the connection".to_owned() });
                     self.not_attached(uid, id, Err(text("Your session does not answer.")));
                 }
                 self.serve(uid, now);
@@ -346,8 +365,7 @@ impl Table {
 
     fn described(&mut self, uid: u32, info: SessionInfo, now: Instant) {
         if info.uid != uid {
-            self.note(Note::SessionFault { uid, reason: "it says it is the session of another uid" });
-            return self.session_left(uid);
+            return self.session_broken(uid, "it says it is the session of another uid");
         }
         // Ids stay unique beside connections that an earlier monitor accepted.
         if let Some(client) = &info.client {
@@ -421,3 +439,5 @@ impl Table {
         }
     }
 }
+
+const BROKEN: &str = "Your session is out of order.";

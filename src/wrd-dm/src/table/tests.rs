@@ -121,7 +121,8 @@ impl World {
     }
 
     fn connect(&mut self) -> ConnectionId {
-        let id = self.table.accepted(Address::truncated("192.0.2.7"), self.now);
+        let id = self.table.unused_id();
+        self.table.accepted(id, Address::truncated("192.0.2.7"), self.now);
         self.gates.insert(id);
         id
     }

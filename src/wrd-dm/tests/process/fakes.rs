@@ -4,7 +4,7 @@
 use nix::sys::socket::{AddressFamily, Backlog, SockFlag, SockType, UnixAddr, bind, listen, socket};
 use ring::signature::{ECDSA_P256_SHA256_ASN1, UnparsedPublicKey};
 use std::fs::File;
-use std::io::{Read, Write};
+use std::io::Write;
 use std::os::fd::AsRawFd;
 use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
@@ -21,10 +21,10 @@ pub fn gate(behaviour: &str) {
     let monitor: Channel<ToMonitor, ToGate> = RawChannel::from(take_fd(4).unwrap()).typed();
     let ToGate::Start(start) = monitor.recv().unwrap() else { panic!("no Start") };
     match behaviour {
-        "idle" => drop(client.read(&mut [0])),
+        "idle" => drop(std::io::copy(&mut client, &mut std::io::sink())),
         "garbage" => {
             nix::sys::socket::send(monitor.as_raw_fd(), &[0xff; 100], nix::sys::socket::MsgFlags::empty()).unwrap();
-            drop(client.read(&mut [0]));
+            drop(std::io::copy(&mut client, &mut std::io::sink()));
         }
         "greedy" => {
             for _ in 0..2 {

@@ -4,7 +4,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::sys::socket::{AddressFamily, SockFlag, SockType, UnixAddr, connect, socket};
 use nix::unistd::Pid;
 use std::fs;
-use std::io::Read;
+use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::os::fd::AsRawFd;
 use std::os::unix::fs::PermissionsExt;
@@ -130,7 +130,14 @@ impl Server {
         line.split_whitespace().nth(1).unwrap().to_owned()
     }
 
+    /// A client that has said something, so that it has a gate.
     pub fn connect(&self) -> TcpStream {
+        let mut stream = self.connect_silently();
+        stream.write_all(&[3]).unwrap();
+        stream
+    }
+
+    pub fn connect_silently(&self) -> TcpStream {
         let stream = TcpStream::connect(self.address()).unwrap();
         stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
         stream
@@ -196,8 +203,10 @@ impl Drop for Server {
 /// Everything that comes until the connection is closed.
 pub fn rest(stream: &mut TcpStream) -> String {
     let mut bytes = Vec::new();
-    // A reset ends it as well.
-    let _ = stream.read_to_end(&mut bytes);
+    // A reset ends it as well; patience that ends does not.
+    if let Err(error) = stream.read_to_end(&mut bytes) {
+        assert_ne!(error.kind(), std::io::ErrorKind::WouldBlock, "the connection stays open");
+    }
     String::from_utf8_lossy(&bytes).into_owned()
 }
 

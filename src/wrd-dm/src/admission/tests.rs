@@ -1,0 +1,502 @@
+//! The room against a naive model under random strangers, and its promises one by one.
+
+use super::*;
+use proptest::prelude::*;
+use std::collections::BTreeSet;
+
+fn rules() -> Rules {
+    Rules::new(&System::default(), u64::MAX)
+}
+
+/// Everything small, so that every ceiling is met.
+fn small() -> Rules {
+    let admission = wrd_config::Admission {
+        startups: Startups { begin: 2, percent: 50, full: 5 },
+        login_screens: 3,
+        logins: 2,
+        source_connections: 4,
+        source_connections_per_minute: 12,
+        exempt: vec!["10.0.0.0/8".parse().unwrap()],
+        ..Default::default()
+    };
+    Rules { admission, connections: 9, waiting: 6, silence: Duration::from_secs(10) }
+}
+
+/// The world around the room: it does what the room wants done at once, and keeps its own, simpler books.
+struct World {
+    room: Admission,
+    rules: Rules,
+    start: Instant,
+    now: Instant,
+    last: u64,
+    guests: BTreeMap<ConnectionId, (IpAddr, Place)>,
+    /// Leader processes that run, wanted or not.
+    leaders: BTreeMap<ConnectionId, IpAddr>,
+    in_line: BTreeSet<ConnectionId>,
+    /// By address, in ms since the start: when it came in, and what it did wrong.
+    arrivals: Vec<(IpAddr, u64)>,
+    offences: Vec<(IpAddr, u64, u64)>,
+    turned_away: Vec<(ConnectionId, Reason)>,
+    refused_logins: usize,
+    /// Everything is checked against the books; too slow for floods.
+    strict: bool,
+}
+
+impl World {
+    fn new(rules: Rules, seed: u64) -> Self {
+        let now = Instant::now();
+        Self {
+            room: Admission::new(rules.clone(), seed),
+            rules,
+            start: now,
+            now,
+            last: 0,
+            guests: BTreeMap::new(),
+            leaders: BTreeMap::new(),
+            in_line: BTreeSet::new(),
+            arrivals: Vec::new(),
+            offences: Vec::new(),
+            turned_away: Vec::new(),
+            refused_logins: 0,
+            strict: true,
+        }
+    }
+
+    fn ms(&self) -> u64 {
+        self.now.duration_since(self.start).as_millis() as u64
+    }
+
+    fn count(&self, which: impl Fn(&Place) -> bool) -> usize {
+        self.guests.values().filter(|(_, place)| which(place)).count()
+    }
+
+    fn is_exempt(&self, address: IpAddr) -> bool {
+        self.rules.admission.exempt.iter().any(|network| network.contains(&address))
+    }
+
+    /// What must be said to one more connection of this address.
+    fn verdict(&self, address: IpAddr) -> Result<(), Refusal> {
+        if self.is_exempt(address) {
+            return Ok(());
+        }
+        let rules = &self.rules.admission;
+        let (min, max) = (u64::from(rules.penalty_min_seconds) * 1000, u64::from(rules.penalty_max_seconds) * 1000);
+        let (mut until, mut enforced) = (0, false);
+        for (_, at, ms) in self.offences.iter().filter(|(other, ..)| *other == address) {
+            enforced &= until > *at;
+            until = (until.max(*at) + ms).min(at + max);
+            enforced |= until - at >= min;
+        }
+        if enforced && until > self.ms() {
+            return Err(Refusal::Penalty { left: Duration::from_millis(until - self.ms()) });
+        }
+        let strange = |place: &Place| !matches!(place, Place::Inside | Place::Leaving);
+        let own = self.guests.values().filter(|(other, place)| *other == address && strange(place)).count();
+        if own >= rules.source_connections as usize {
+            return Err(Refusal::SourceConnections);
+        }
+        // A bucket that holds a minute's worth and is filled evenly, in ms of filling.
+        let (minute, price) = (60_000, 60_000 / u64::from(rules.source_connections_per_minute));
+        let (mut level, mut last) = (minute, 0);
+        for (_, at) in self.arrivals.iter().filter(|(other, _)| *other == address) {
+            level = minute.min(level + at - last) - price;
+            last = *at;
+        }
+        if minute.min(level + self.ms() - last) < price { Err(Refusal::SourceRate) } else { Ok(()) }
+    }
+
+    fn arrive(&mut self, address: IpAddr) -> Result<ConnectionId, Refusal> {
+        self.last += 1;
+        let id = ConnectionId(self.last);
+        let verdict = self.strict.then(|| self.verdict(address));
+        let expected = self.room.arrive(id, address, self.now);
+        assert_eq!(expected, verdict.unwrap_or(expected), "{address}");
+        if expected.is_ok() {
+            self.guests.insert(id, (address, Place::Silent));
+            self.arrivals.push((address, self.ms()));
+        }
+        self.settle();
+        expected.map(|()| id)
+    }
+
+    fn speak(&mut self, id: ConnectionId) {
+        if !self.is(id, Place::Silent) {
+            return;
+        }
+        match self.room.speaks(id, self.now) {
+            Ok(()) => self.set(id, Place::Starting),
+            Err(refusal) => {
+                // Whoever is refused is so because nobody else could go.
+                let trying = |id: &ConnectionId| self.leaders.contains_key(id);
+                let strangers = self.guests.iter().filter(|(_, (_, place))| *place == Place::Starting);
+                assert!(strangers.map(|(id, _)| id).all(trying), "{refusal:?} while others stand");
+                self.guests.remove(&id);
+            }
+        }
+        self.settle();
+    }
+
+    fn show(&mut self, id: ConnectionId) {
+        if self.is(id, Place::Starting) {
+            self.set(id, Place::Screen(self.now));
+            self.room.shows_screen(id, self.now);
+        }
+        self.settle();
+    }
+
+    fn submit(&mut self, id: ConnectionId) {
+        let there = self.guests.get(&id).is_some_and(|(_, place)| matches!(place, Place::Starting | Place::Screen(_)));
+        if there && !self.leaders.contains_key(&id) && self.in_line.insert(id) {
+            self.room.wants_leader(id, self.now);
+        }
+        self.settle();
+    }
+
+    fn deny(&mut self, id: ConnectionId) {
+        if let Some(address) = self.leaders.get(&id).copied() {
+            self.offend(address, self.rules.admission.penalty_denied_seconds);
+            self.room.denied(id, self.now);
+        }
+        self.settle();
+    }
+
+    fn accept(&mut self, id: ConnectionId) {
+        if self.guests.contains_key(&id) && self.leaders.remove(&id).is_some() {
+            self.set(id, Place::Inside);
+            self.room.authenticated(id, self.now);
+        }
+        self.settle();
+    }
+
+    fn leave(&mut self, id: ConnectionId, offence: Option<Offence>) {
+        let Some((address, place)) = self.guests.remove(&id) else { return };
+        let rules = &self.rules.admission;
+        let seconds = match offence {
+            Some(Offence::Crash) => rules.penalty_crash_seconds,
+            Some(Offence::Late) => rules.penalty_late_seconds,
+            Some(Offence::Silent) => rules.penalty_silent_seconds,
+            Some(Offence::Denied) | None => 0,
+        };
+        if place != Place::Leaving {
+            self.offend(address, seconds);
+        }
+        self.in_line.remove(&id);
+        self.room.left(id, offence, self.now);
+        self.settle();
+    }
+
+    fn leader_ends(&mut self, id: ConnectionId) {
+        if self.leaders.remove(&id).is_some() {
+            self.room.leader_left(id, self.now);
+        }
+        self.settle();
+    }
+
+    fn pass(&mut self, time: Duration) {
+        self.now += time;
+        self.room.expire(self.now);
+        self.settle();
+    }
+
+    fn offend(&mut self, address: IpAddr, seconds: u32) {
+        if !self.is_exempt(address) && seconds > 0 {
+            self.offences.push((address, self.ms(), u64::from(seconds) * 1000));
+        }
+    }
+
+    fn is(&self, id: ConnectionId, place: Place) -> bool {
+        self.guests.get(&id).is_some_and(|(_, is)| *is == place)
+    }
+
+    fn set(&mut self, id: ConnectionId, place: Place) {
+        if let Some(guest) = self.guests.get_mut(&id) {
+            guest.1 = place;
+        }
+    }
+
+    fn settle(&mut self) {
+        while let Some(action) = self.room.next_action() {
+            match action {
+                Action::Close(id, reason) => {
+                    let (address, place) = self.guests.remove(&id).expect("closed twice");
+                    assert_eq!(place, Place::Silent, "{id} has a gate");
+                    if reason == Reason::Silent {
+                        self.offend(address, self.rules.admission.penalty_silent_seconds);
+                    }
+                }
+                Action::TurnAway(id, reason) => {
+                    assert!(!self.is(id, Place::Inside), "{id} is logged in and turned away for {reason:?}");
+                    self.turned_away.push((id, reason));
+                    self.in_line.remove(&id);
+                    self.set(id, Place::Leaving);
+                }
+                Action::OpenLeader(id) => {
+                    assert!(self.in_line.remove(&id), "{id} never asked");
+                    let (address, _) = self.guests[&id];
+                    assert!(self.leaders.insert(id, address).is_none());
+                }
+                Action::RefuseLogin(id, _) => {
+                    self.refused_logins += 1;
+                    self.in_line.remove(&id);
+                }
+            }
+        }
+        if self.strict {
+            self.check();
+        }
+    }
+
+    fn check(&self) {
+        let rules = &self.rules.admission;
+        assert!(self.count(|place| *place == Place::Silent) <= self.rules.waiting);
+        assert!(self.count(|place| *place == Place::Starting) <= rules.startups.full as usize);
+        assert!(self.count(|place| matches!(place, Place::Screen(_))) <= rules.login_screens as usize);
+        assert!(self.leaders.len() <= rules.logins as usize);
+        let gates = |place: &Place| !matches!(place, Place::Silent | Place::Leaving);
+        assert!(self.count(gates) <= self.rules.connections);
+        let silent = self.count(|place| *place == Place::Silent) > 0;
+        assert_eq!(self.room.next_deadline().is_some(), silent, "a deadline exactly while somebody is silent");
+        assert!(self.leaders.len() == rules.logins as usize || self.in_line.is_empty(), "a login waits for nothing");
+        assert!(self.room.sources.len() <= Sources::MOST);
+        assert_eq!(self.room.guests.len(), self.guests.len());
+    }
+}
+
+#[derive(Clone, Debug)]
+enum Op {
+    Arrive(usize),
+    Speak(u64),
+    Show(u64),
+    Submit(u64),
+    Deny(u64),
+    Accept(u64),
+    Leave(u64, Option<Offence>),
+    LeaderEnds(u64),
+    Pass(u64),
+}
+
+/// The last is exempt.
+const ADDRESSES: [&str; 4] = ["192.0.2.1", "192.0.2.2", "2001:db8::1", "10.1.2.3"];
+
+fn op() -> impl Strategy<Value = Op> {
+    // Of the latest connections, or nothing would ever get far.
+    let id = || 0..12u64;
+    let offence =
+        prop_oneof![Just(None), Just(Some(Offence::Crash)), Just(Some(Offence::Late)), Just(Some(Offence::Silent)),];
+    prop_oneof![
+        6 => (0..ADDRESSES.len()).prop_map(Op::Arrive),
+        6 => id().prop_map(Op::Speak),
+        4 => id().prop_map(Op::Show),
+        4 => id().prop_map(Op::Submit),
+        2 => id().prop_map(Op::Deny),
+        1 => id().prop_map(Op::Accept),
+        2 => (id(), offence).prop_map(|(id, offence)| Op::Leave(id, offence)),
+        2 => id().prop_map(Op::LeaderEnds),
+        2 => (0..20_000u64).prop_map(Op::Pass),
+    ]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 1500, ..ProptestConfig::default() })]
+
+    #[test]
+    fn no_ceiling_is_exceeded_and_every_verdict_is_the_models(
+        ops in prop::collection::vec(op(), 1..150), seed: u64
+    ) {
+        let mut world = World::new(small(), seed);
+        for op in ops {
+            let id = |back: u64| ConnectionId(world.last.saturating_sub(back));
+            match op {
+                Op::Arrive(which) => drop(world.arrive(ADDRESSES[which].parse().unwrap())),
+                Op::Speak(back) => world.speak(id(back)),
+                Op::Show(back) => world.show(id(back)),
+                Op::Submit(back) => world.submit(id(back)),
+                Op::Deny(back) => world.deny(id(back)),
+                Op::Accept(back) => world.accept(id(back)),
+                Op::Leave(back, offence) => world.leave(id(back), offence),
+                Op::LeaderEnds(back) => world.leader_ends(id(back)),
+                Op::Pass(ms) => world.pass(Duration::from_millis(ms)),
+            }
+        }
+        // In the end everything ends, and nothing is left to wait for.
+        for id in world.guests.keys().copied().collect::<Vec<_>>() {
+            world.leave(id, None);
+        }
+        for id in world.leaders.keys().copied().collect::<Vec<_>>() {
+            world.leader_ends(id);
+        }
+        prop_assert_eq!(world.room.next_deadline(), None);
+        world.pass(Duration::from_secs(660));
+        for address in ADDRESSES {
+            prop_assert!(world.arrive(address.parse().unwrap()).is_ok(), "a penalty outlives its most");
+        }
+    }
+}
+
+fn address(number: u32) -> IpAddr {
+    IpAddr::from((0xc612_0000 + number).to_be_bytes())
+}
+
+/// What a flood does with its connections.
+#[derive(Clone, Copy, Debug)]
+enum Stop {
+    Silent,
+    Gate,
+    Screen,
+    Login,
+}
+
+fn come(world: &mut World, from: IpAddr, stop: Stop) {
+    let Ok(id) = world.arrive(from) else { return };
+    if !matches!(stop, Stop::Silent) {
+        world.speak(id);
+    }
+    if matches!(stop, Stop::Screen | Stop::Login) {
+        world.show(id);
+    }
+    if matches!(stop, Stop::Login) {
+        world.submit(id);
+    }
+    for (id, _) in std::mem::take(&mut world.turned_away) {
+        world.leave(id, None);
+    }
+}
+
+/// PAM has looked at all that wrong passwords; who is told to end does so.
+fn deny_all(world: &mut World, but: Option<ConnectionId>) {
+    loop {
+        let leaders = world.room.leaders.iter().filter(|(id, _)| Some(**id) != but);
+        let found: Vec<_> =
+            leaders.filter(|(_, l)| l.state != LeaderState::Denied).map(|(id, l)| (*id, l.state)).collect();
+        if found.is_empty() {
+            return;
+        }
+        for (id, state) in found {
+            match state {
+                LeaderState::Parting => world.leader_ends(id),
+                _ => world.deny(id),
+            }
+        }
+    }
+}
+
+/// The share of logins that succeed in two seconds while connections from so many sources stand, 300 of
+/// them where that many are let in, and so many more come each second.
+fn successes(stop: Stop, sources: u32, per_second: u32) -> f64 {
+    const TRIES: u32 = 50;
+    let good = (0..TRIES).filter(|seed| {
+        let mut world = World { strict: false, ..World::new(rules(), u64::from(*seed)) };
+        let mut number = 0;
+        let mut flood = |world: &mut World, count| {
+            for _ in 0..count {
+                number += 1;
+                come(world, address(1 + number % sources), stop);
+            }
+        };
+        flood(&mut world, 300);
+        deny_all(&mut world, None);
+        world.pass(Duration::from_secs(4));
+        let id = world.arrive(address(0)).expect("a source that did nothing");
+        world.speak(id);
+        for tenth in 0..20 {
+            flood(&mut world, per_second / 10);
+            world.pass(Duration::from_millis(100));
+            if tenth == 10 {
+                world.submit(id);
+            }
+        }
+        deny_all(&mut world, Some(id));
+        world.accept(id);
+        world.is(id, Place::Inside)
+    });
+    good.count() as f64 / f64::from(TRIES)
+}
+
+#[test]
+fn three_hundred_that_stand_at_any_stage_keep_nobody_out() {
+    for stop in [Stop::Silent, Stop::Gate, Stop::Screen, Stop::Login] {
+        for sources in [1, 10, 300] {
+            let share = successes(stop, sources, 0);
+            assert!(share >= 0.99, "{stop:?} from {sources}: {share}");
+        }
+    }
+}
+
+#[test]
+fn nor_do_fifty_more_each_second() {
+    for stop in [Stop::Silent, Stop::Gate, Stop::Screen] {
+        for sources in [1, 10, 300, 60_000] {
+            let share = successes(stop, sources, 50);
+            assert!(share >= 0.99, "{stop:?} from {sources}: {share}");
+        }
+    }
+}
+
+#[test]
+fn three_hundred_can_stand_at_once() {
+    let mut world = World { strict: false, ..World::new(rules(), 7) };
+    for number in 0..3000 {
+        come(&mut world, address(number), Stop::Gate);
+    }
+    assert!(world.count(|place| *place == Place::Starting) >= 300);
+}
+
+#[test]
+fn early_drop_begins_and_rises_as_configured() {
+    let startups = Startups { begin: 10, percent: 30, full: 100 };
+    let found: Vec<_> = [0, 9, 10, 55, 99, 100, 5000].iter().map(|n| chance(startups, *n)).collect();
+    assert_eq!(found, [0, 0, 30, 65, 99, 100, 100]);
+}
+
+#[test]
+fn a_login_takes_the_place_of_one_that_only_waits_and_else_its_turn() {
+    let mut world = World::new(small(), 1);
+    let ids: Vec<_> = (0..3).map(|number| world.arrive(address(number)).unwrap()).collect();
+    for id in &ids {
+        world.speak(*id);
+        world.submit(*id);
+    }
+    assert!(world.in_line.contains(&ids[2]), "two are being tried");
+    assert_eq!(world.refused_logins, 0);
+    world.deny(ids[0]);
+    assert_eq!(world.refused_logins, 1, "the first only waits for its user");
+    world.deny(ids[1]);
+    assert_eq!(world.refused_logins, 1, "one is enough");
+    assert!(world.in_line.contains(&ids[2]), "until its process has ended");
+    world.leader_ends(ids[0]);
+    assert!(world.leaders.contains_key(&ids[2]));
+}
+
+#[test]
+fn a_leader_that_outlives_its_connection_still_counts() {
+    let mut world = World::new(small(), 1);
+    for number in 0..2 {
+        let id = world.arrive(address(number)).unwrap();
+        world.speak(id);
+        world.submit(id);
+        world.leave(id, None);
+    }
+    let id = world.arrive(address(9)).unwrap();
+    world.speak(id);
+    world.submit(id);
+    assert!(world.in_line.contains(&id));
+    // And so does what it says in the end.
+    world.deny(ConnectionId(1));
+    world.leader_ends(ConnectionId(1));
+    assert!(world.leaders.contains_key(&id));
+    assert_eq!(world.offences.len(), 1);
+}
+
+#[test]
+fn a_penalty_also_keeps_those_from_trying_who_are_in_already() {
+    let mut world = World::new(small(), 1);
+    let (first, second) = (world.arrive(address(1)).unwrap(), world.arrive(address(1)).unwrap());
+    world.speak(first);
+    world.speak(second);
+    world.submit(first);
+    for _ in 0..3 {
+        world.deny(first);
+    }
+    world.submit(second);
+    assert_eq!((world.refused_logins, world.leaders.len()), (1, 1));
+}

@@ -1,0 +1,221 @@
+//! The door: what the monitor does for [`Admission`](crate::admission). It keeps the connections that have
+//! said nothing yet, starts a gate at the first bytes, and ends what has to go.
+//!
+//! Always true: not one byte of a client is read here, only counted; a connection that is silent costs a
+//! descriptor and no process.
+
+use crate::admission::{Action, Offence, Reason, Rules};
+use crate::gates::{self, Priority};
+use crate::listener::Acceptor;
+use crate::monitor::{Child, Monitor};
+use crate::notes::{Refusals, reason_word};
+use crate::table::{Note, Outcome};
+use anyhow::Context;
+use calloop::generic::Generic;
+use calloop::{Interest, Mode, PostAction, RegistrationToken};
+use nix::sys::resource::{Resource, getrlimit};
+use nix::sys::signal::Signal;
+use rustix::io::ioctl_fionread;
+use std::collections::BTreeMap;
+use std::net::{IpAddr, TcpListener, TcpStream};
+use std::time::{Duration, Instant};
+use wrd_config::System;
+use wrd_proto::gate::ToGate;
+use wrd_proto::{Address, ConnectionId, Line};
+
+/// What stands at the door.
+pub struct Door {
+    acceptor: Acceptor,
+    priority: Priority,
+    refusals: Refusals,
+    /// Connections that have said nothing yet. Their sockets are in the loop.
+    waiting: BTreeMap<ConnectionId, (IpAddr, RegistrationToken)>,
+}
+
+/// How a gate's process has ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum End {
+    Well,
+    /// It said or will not say why.
+    Badly(i32),
+    /// It panicked.
+    Panic,
+    Killed(Signal),
+}
+
+impl Door {
+    pub fn new() -> anyhow::Result<Self> {
+        let (refusals, waiting) = (Refusals::default(), BTreeMap::new());
+        Ok(Self { acceptor: Acceptor::new()?, priority: Priority::new(), refusals, waiting })
+    }
+}
+
+impl Monitor {
+    /// What admission is held to by this configuration.
+    pub fn rules(config: &System) -> Rules {
+        // Where the limit cannot be read the usual one of a user's processes is assumed.
+        let descriptors = getrlimit(Resource::RLIMIT_NOFILE).map_or(1024, |(soft, _)| soft);
+        Rules::new(config, descriptors)
+    }
+
+    /// A listener is ready.
+    pub fn accept(&mut self, listener: &TcpListener) {
+        let Some((stream, client)) = self.door.acceptor.accept(listener) else { return };
+        let id = self.table.unused_id();
+        if let Err(refusal) = self.admission.arrive(id, client, Instant::now()) {
+            return self.door.refusals.refused(&client, refusal);
+        }
+        let source = Generic::new(stream, Interest::READ, Mode::Level);
+        let watched = self.handle.insert_source(source, move |_, stream, monitor: &mut Self| {
+            if let Some((client, _)) = monitor.door.waiting.remove(&id)
+                && let Err(error) = monitor.first_bytes(id, client, stream)
+            {
+                tracing::error!("cannot serve a connection: {error:#}; client={client}");
+                monitor.admission.left(id, None, Instant::now());
+            }
+            Ok(PostAction::Remove)
+        });
+        match watched {
+            Ok(token) => drop(self.door.waiting.insert(id, (client, token))),
+            Err(error) => {
+                tracing::error!("cannot watch a connection: {error}; client={client}");
+                self.admission.left(id, None, Instant::now());
+            }
+        }
+    }
+
+    /// Something of a connection can be read: its first bytes, or only its end.
+    fn first_bytes(&mut self, id: ConnectionId, client: IpAddr, stream: &TcpStream) -> anyhow::Result<()> {
+        let now = Instant::now();
+        if ioctl_fionread(stream).context("cannot ask for its bytes")? == 0 {
+            self.door.refusals.turned_away(&client, Reason::Silent);
+            self.admission.left(id, Some(Offence::Silent), now);
+            return Ok(());
+        }
+        if let Err(refusal) = self.admission.speaks(id, now) {
+            self.door.refusals.refused(&client, refusal);
+            return Ok(());
+        }
+        let address = Address::truncated(&client.to_string());
+        let (pid, channel) = gates::start(&self.paths.libexec_dir, self.gate_user, stream.try_clone()?)?;
+        self.door.priority.lower(pid);
+        self.table.accepted(id, address.clone(), now);
+        self.children.insert(pid, Child::Gate(id));
+        tracing::info!("connection accepted; connection={id} client={client}");
+        match self.listen_to_gate(id, channel) {
+            Ok(()) => {
+                let start = self.start_message(id, address);
+                self.tell_gate(id, &ToGate::Start(start), None);
+            }
+            Err(error) => self.table.broken(id, &format!("{error:#}")),
+        }
+        Ok(())
+    }
+
+    /// Nobody is let in any more who has said nothing yet.
+    pub fn close_waiting(&mut self) {
+        for (id, (_, token)) in std::mem::take(&mut self.door.waiting) {
+            self.handle.remove(token);
+            self.admission.left(id, None, Instant::now());
+        }
+    }
+
+    /// Does what admission wants done.
+    pub fn admit(&mut self, action: Action) {
+        let connection = |id| self.table.connection(id);
+        match action {
+            Action::Close(id, reason) => {
+                if let Some((client, token)) = self.door.waiting.remove(&id) {
+                    self.handle.remove(token);
+                    self.door.refusals.turned_away(&client, reason);
+                }
+            }
+            // Whoever was authenticated in the meantime stays.
+            Action::TurnAway(id, reason) => {
+                if let Some(connection) = connection(id).filter(|connection| !connection.is_authenticated()) {
+                    self.door.refusals.turned_away(connection.client(), reason);
+                    self.table.turn_away(id, reason_word(reason));
+                }
+            }
+            Action::RefuseLogin(id, text) => {
+                if connection(id).is_some_and(|connection| !connection.is_authenticated()) {
+                    self.part_with_leader(id);
+                    self.table.login_failed(id, Line::truncated(text));
+                }
+            }
+            // A gate that left while its login was in line wants none.
+            Action::OpenLeader(id) if connection(id).is_some_and(|connection| connection.is_trying()) => {
+                if let Err(error) = self.open_leader(id) {
+                    tracing::error!("no session leader for a login: {error:#}; connection={id}");
+                    self.admission.leader_left(id, Instant::now());
+                    self.table.login_failed(id, Line::truncated("The login service is not available."));
+                }
+            }
+            Action::OpenLeader(id) => self.admission.leader_left(id, Instant::now()),
+        }
+    }
+
+    /// Tells admission what the tables have found out.
+    pub fn take_note(&mut self, note: &Note) {
+        if let Note::Denied { id, .. } = note {
+            self.admission.denied(*id, Instant::now());
+        }
+    }
+
+    /// A gate has the desktop on its client's screen.
+    pub fn gate_works(&self, id: ConnectionId) {
+        let gate = self.children.iter().find(|(_, child)| **child == Child::Gate(id));
+        if let Some((pid, _)) = gate {
+            self.door.priority.raise(*pid);
+        }
+    }
+
+    /// A gate has ended: what that says of its client, for the log and for admission.
+    pub fn judge(&mut self, id: ConnectionId, end: &End) {
+        let now = Instant::now();
+        let Some(connection) = self.table.connection(id) else { return self.admission.left(id, None, now) };
+        let fault = end.fault().filter(|_| !connection.is_explained());
+        let client = connection.client();
+        let user = connection.user().map(|user| user.as_str()).unwrap_or_default();
+        let age = now.duration_since(connection.since());
+        let seconds = age.as_secs();
+        match &fault {
+            Some(fault) => tracing::warn!(
+                "connection ended by a fault of its gate; connection={id} rhost={client} user={user:?} seconds={seconds} by={fault:?}"
+            ),
+            None => tracing::info!("connection ended; connection={id} client={client} user={user:?} seconds={seconds}"),
+        }
+        let offence = match connection.outcome() {
+            _ if fault.is_some() && end.is_crash() => Some(Offence::Crash),
+            Outcome::Broken => Some(Offence::Crash),
+            Outcome::Late => Some(Offence::Late),
+            // A gate gives up a slow client itself, and is not asked why.
+            Outcome::Left if age >= LATE => Some(Offence::Late),
+            Outcome::Left => Some(Offence::Silent),
+            // Counted when it happened.
+            Outcome::Denied | Outcome::Authenticated => None,
+        };
+        self.admission.left(id, offence, now);
+    }
+}
+
+impl End {
+    /// What was wrong with it, for the log.
+    fn fault(&self) -> Option<String> {
+        match self {
+            Self::Well => None,
+            Self::Badly(code) => Some(format!("exit code {code}")),
+            Self::Panic => Some("a panic".into()),
+            Self::Killed(Signal::SIGSYS) => Some("killed by its seccomp filter".into()),
+            Self::Killed(signal) => Some(signal.to_string()),
+        }
+    }
+
+    /// Its client may have brought that about.
+    fn is_crash(&self) -> bool {
+        matches!(self, Self::Panic | Self::Killed(_))
+    }
+}
+
+/// As long as the shortest of a gate's deadlines.
+const LATE: Duration = Duration::from_secs(10);
