@@ -23,6 +23,7 @@ type Failure = Box<dyn std::error::Error>;
 
 fn main() -> Result<(), Failure> {
     channel()?;
+    negotiation()?;
     connection()?;
     input()?;
     for (name, text) in [
@@ -225,6 +226,7 @@ fn connection() -> Result<(), Failure> {
     write("transcript", "licensing", &wrd_sys::channel::encode(&transcript)?)?;
     transcript.progress = Progress::Deactivated;
     write("transcript", "deactivated", &wrd_sys::channel::encode(&transcript)?)?;
+    let all = pdus.clone();
     let active = pdus.split_off(transcript.pdus.len()).concat();
     write("link", "activation", &active)?;
     write("link", "input", &[active.as_slice(), &[0x04, 0x04, 0x00, 0x1e, 0x04, 0x03, 0x63]].concat())?;
@@ -253,10 +255,61 @@ fn connection() -> Result<(), Failure> {
     write("link", "dynamic-channels", &[active.as_slice(), &dynamic].concat())?;
     write("link", "ultimatum", &[active.as_slice(), &wrd_rdp::pdu::disconnect_ultimatum()].concat())?;
     let stream = [transcript.pdus.iter().flat_map(|pdu| pdu.to_vec()).collect(), active].concat();
-    write("acceptor", "whole-sequence", &stream)?;
-    write("acceptor", "first-pdu", pdus.first().ok_or("the client said nothing")?)?;
+    // The first byte is how many of the real client's PDUs come before these.
+    write("acceptor", "whole-sequence", &[&[0], stream.as_slice()].concat())?;
+    write("acceptor", "all-real", &[u8::MAX])?;
+    for (number, pdu) in all.iter().enumerate().skip(1) {
+        let rest = all.get(number..).unwrap_or_default().concat();
+        write("acceptor", &format!("from-{number}"), &[&[number as u8], rest.as_slice()].concat())?;
+        write("acceptor", &format!("twice-{number}"), &[&[number as u8 + 1], pdu.as_slice()].concat())?;
+    }
+    capabilities(all.get(transcript.pdus.len()).ok_or("no confirm active")?)?;
     write("framing", "tpkt", &[&[5], stream.as_slice()].concat())?;
     write("framing", "fast-path", &[1, 0x04, 0x04, 0x00, 0x1e, 0x04, 0x80, 0x05, 0x01, 0x1e])
+}
+
+/// X.224 connection requests (MS-RDPBCGR 2.2.1.1), each after the size of the pieces it comes in.
+fn negotiation() -> Result<(), Failure> {
+    let request = |variable: &[u8]| {
+        let mut pdu = vec![3, 0, 0, 11 + variable.len() as u8, 6 + variable.len() as u8, 0xe0, 0, 0, 0, 0, 0];
+        pdu.extend_from_slice(variable);
+        pdu
+    };
+    let asks = |protocols: u8, flags: u8| vec![1, flags, 8, 0, protocols, 0, 0, 0];
+    let cookie = b"Cookie: mstshash=alice\r\n".to_vec();
+    let token = b"Cookie: msts=3640205228.15629.0000\r\n".to_vec();
+    // RDP_NEG_CORRELATION_INFO.
+    let correlation: Vec<u8> = [&[6, 0, 36, 0][..], &[0x5a; 16], &[0; 16]].concat();
+    for (name, size, variable) in [
+        ("tls", 255, asks(1, 0)),
+        ("cookie", 7, [cookie.clone(), asks(3, 0)].concat()),
+        ("routing-token", 1, [token, asks(11, 0)].concat()),
+        ("correlated", 100, [cookie.clone(), asks(1, 8), correlation].concat()),
+        ("old-security", 255, asks(0, 0)),
+        ("nla-only", 255, asks(2, 0)),
+        ("no-request", 3, cookie),
+        ("nothing", 255, Vec::new()),
+    ] {
+        write("negotiation", name, &[vec![size], request(&variable)].concat())?;
+    }
+    Ok(())
+}
+
+/// The capability sets of a Confirm Active: each as kind, length, body.
+fn capabilities(confirm: &[u8]) -> Result<(), Failure> {
+    const TOO_SHORT: &str = "too short for a confirm active";
+    // TPKT, X.224 and MCS, share control, originatorId, two lengths; then the descriptor, count and padding.
+    let descriptor = confirm.get(15 + 12).copied().ok_or(TOO_SHORT)?;
+    let mut sets = confirm.get(15 + 16 + usize::from(descriptor) + 4..).ok_or(TOO_SHORT)?;
+    let mut all = Vec::new();
+    while let [kind, 0, length, 0, rest @ ..] = sets {
+        let (body, rest) = rest.split_at_checked(usize::from(*length).saturating_sub(4)).ok_or(TOO_SHORT)?;
+        let set = [&[*kind, body.len() as u8], body].concat();
+        write("capabilities", &format!("only-{kind}"), &set)?;
+        all.extend(set);
+        sets = rest;
+    }
+    write("capabilities", "client", &all)
 }
 
 /// A message on the client's first static channel, in one chunk, with all its headers (MS-RDPBCGR 2.2.6.1).

@@ -6,11 +6,19 @@
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use wrd_proto::transcript::{MAX_TRANSCRIPT, Progress, Transcript};
-use wrd_rdp::acceptor::{Pause, drive, new_acceptor, tls_is_up};
+use wrd_rdp::acceptor::{DriveError, Pause, Waiting, drive, new_acceptor};
 use wrd_rdp::client::ClientSettings;
 use wrd_rdp::client_info::{decode_client_info, scrub};
 use wrd_rdp::framing::{PduBuffer, measure};
 use wrd_rdp::{DesktopSize, SecurityProtocol};
+
+#[path = "targets/acceptor.rs"]
+mod acceptor;
+#[path = "targets/capabilities.rs"]
+mod capabilities;
+
+pub use acceptor::acceptor;
+pub use capabilities::capabilities;
 
 /// The name of a corpus, and what takes it.
 pub type Target = (&'static str, fn(&[u8]));
@@ -20,11 +28,13 @@ pub const TARGETS: &[Target] = &[
     ("channel", channel),
     ("transcript", transcript),
     ("framing", framing),
-    ("client_info", client_info),
+    ("negotiation", negotiation),
     ("client_settings", client_settings),
+    ("client_info", client_info),
     ("acceptor", acceptor),
-    ("input", input),
+    ("capabilities", capabilities),
     ("link", link),
+    ("input", input),
     ("settings", settings),
 ];
 
@@ -70,35 +80,127 @@ pub fn transcript(data: &[u8]) {
     }
 }
 
-/// A byte stream in pieces (the first byte is their size) gives the same PDUs as in one.
+/// A byte stream in pieces (the first byte is their size) gives the same PDUs as in one, taken one by one or as
+/// the relay takes them.
 pub fn framing(data: &[u8]) {
     let Some((size, stream)) = data.split_first() else { return };
-    let mut at_once = PduBuffer::default();
-    at_once.push(stream);
-    let mut in_pieces = PduBuffer::default();
-    let mut pieces = stream.chunks(usize::from(*size).max(1));
-    loop {
-        let whole = at_once.next_pdu().map(|pdu| pdu.map(<[u8]>::to_vec));
-        if let Ok(Some(pdu)) = &whole {
-            assert!(!pdu.is_empty(), "a PDU of no bytes");
-            assert_eq!(measure(pdu).expect("measured before").map(|(_, length)| length), Some(pdu.len()));
+    let size = usize::from(*size).max(1);
+    let mut buffer = PduBuffer::default();
+    buffer.push(stream);
+    let mut pdus = Vec::new();
+    let end = loop {
+        match buffer.next_pdu() {
+            Ok(Some(pdu)) => {
+                assert!(!pdu.is_empty(), "a PDU of no bytes");
+                assert_eq!(measure(pdu).expect("measured before").map(|(_, length)| length), Some(pdu.len()));
+                pdus.push(pdu.to_vec());
+            }
+            Ok(None) => break Ok(()),
+            Err(error) => break Err(error),
         }
-        let pieced = loop {
-            match in_pieces.next_pdu().map(|pdu| pdu.map(<[u8]>::to_vec)) {
-                Ok(None) => match pieces.next() {
-                    Some(piece) => in_pieces.push(piece),
-                    None => break Ok(None),
-                },
-                other => break other,
+    };
+
+    let mut buffer = PduBuffer::default();
+    let mut wanted = pdus.iter();
+    let mut seen = Ok(());
+    for piece in stream.chunks(size) {
+        buffer.push(piece);
+        seen = loop {
+            match buffer.next_pdu() {
+                Ok(Some(pdu)) => assert_eq!(Some(pdu), wanted.next().map(Vec::as_slice)),
+                Ok(None) => break Ok(()),
+                Err(error) => break Err(error),
             }
         };
-        match (whole, pieced) {
-            (Ok(Some(a)), Ok(Some(b))) => assert_eq!(a, b),
-            (Ok(None), Ok(None)) => break,
-            (Err(_), Err(_)) => break,
-            (a, b) => panic!("{a:?} at once, {b:?} in pieces"),
+        if seen.is_err() {
+            break;
         }
     }
+    assert_eq!((seen, wanted.next()), (end, None));
+    assert_eq!(relayed(stream, size), pdus.concat());
+}
+
+/// What the gate's relay passes on of a stream that comes in pieces of `size`, to a side that takes half of what
+/// there is at a time: whole PDUs, to the last one before an error.
+fn relayed(stream: &[u8], size: usize) -> Vec<u8> {
+    let mut buffer = PduBuffer::default();
+    let mut passed = Vec::new();
+    for piece in stream.chunks(size) {
+        let fill = |spare: &mut [u8]| {
+            spare[..piece.len()].copy_from_slice(piece);
+            Ok(piece.len())
+        };
+        assert_eq!(buffer.fill(piece.len(), fill).expect("no socket, no error"), piece.len());
+        let broken = buffer.whole_pdus().is_err();
+        let whole = buffer.found().to_vec();
+        assert!(whole.ends_with(buffer.last_found()), "the last PDU is the last");
+        let taken = if broken { whole.len() } else { whole.len().div_ceil(2) };
+        passed.extend_from_slice(&whole[..taken]);
+        buffer.consume(taken);
+        assert_eq!(buffer.found(), &whole[taken..]);
+        if broken {
+            return passed;
+        }
+    }
+    passed.extend_from_slice(buffer.found());
+    passed
+}
+
+/// A stranger's first bytes, in clear, as the gate takes them; the first byte is the size of the pieces they come
+/// in, which must not matter.
+pub fn negotiation(data: &[u8]) {
+    let Some((size, stream)) = data.split_first() else { return };
+    let (outcome, answer) = negotiate(stream, stream.len());
+    assert_eq!(negotiate(stream, usize::from(*size)), (outcome, answer.clone()));
+    match outcome {
+        Negotiated::Tls(request_end) => {
+            // RDP_NEG_RSP with PROTOCOL_SSL (MS-RDPBCGR 2.2.1.2.1), for an RDP_NEG_REQ that has it (2.2.1.1.1).
+            assert_eq!((answer.len(), answer[11], &answer[13..]), (19, 2, &[8, 0, 1, 0, 0, 0][..]));
+            let request = &stream[..request_end];
+            let asks = |at: usize| request.get(at..at + 8).is_some_and(|r| r[0] == 1 && r[2] == 8 && r[4] & 1 == 1);
+            let correlated = request_end.checked_sub(44).is_some_and(asks);
+            assert!(asks(request_end - 8) || correlated, "TLS for a client that did not ask for it");
+        }
+        // RDP_NEG_FAILURE with SSL_REQUIRED_BY_SERVER (2.2.1.2.2).
+        Negotiated::Refused => assert_eq!(answer[11..], [3, 0, 8, 0, 1, 0, 0, 0]),
+        Negotiated::Waiting | Negotiated::NoRdp => assert!(answer.is_empty(), "an answer to nothing"),
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Negotiated {
+    Waiting,
+    /// TLS is next; the request ends here in the stream.
+    Tls(usize),
+    Refused,
+    NoRdp,
+}
+
+fn negotiate(stream: &[u8], size: usize) -> (Negotiated, Vec<u8>) {
+    // As in the gate's client.rs.
+    const LONGEST_REQUEST: usize = 4096;
+    let mut acceptor = new_acceptor(SecurityProtocol::SSL, DesktopSize { width: 8192, height: 8192 });
+    let mut buffer = PduBuffer::with_limit(LONGEST_REQUEST);
+    let (mut answer, mut end) = (Vec::new(), 0);
+    for piece in stream.chunks(size.max(1)) {
+        buffer.push(piece);
+        loop {
+            let pdu = match buffer.next_pdu() {
+                Ok(Some(pdu)) => pdu,
+                Ok(None) => break,
+                Err(_) => return (Negotiated::NoRdp, answer),
+            };
+            end += pdu.len();
+            match drive(&mut acceptor, Some(pdu), Pause::BeforeLicensing, &mut answer) {
+                Ok(Waiting::ForTls) => return (Negotiated::Tls(end), answer),
+                Ok(Waiting::ForPdu) => {}
+                Ok(other) => panic!("{other:?} in clear"),
+                Err(DriveError::NoCommonSecurity { .. }) => return (Negotiated::Refused, answer),
+                Err(_) => return (Negotiated::NoRdp, answer),
+            }
+        }
+    }
+    (Negotiated::Waiting, answer)
 }
 
 /// Credentials come out, and after scrubbing no password does.
@@ -121,27 +223,6 @@ pub fn client_settings(data: &[u8]) {
     let Ok(settings) = ClientSettings::decode(data) else { return };
     assert!((100..=500).contains(&settings.desktop_scale));
     assert!(settings.monitors.len() <= 16);
-}
-
-/// The connection sequence as the gate runs it: whole PDUs into an acceptor.
-pub fn acceptor(data: &[u8]) {
-    let mut acceptor = new_acceptor(SecurityProtocol::SSL, DesktopSize { width: 8192, height: 8192 });
-    let mut buffer = PduBuffer::default();
-    buffer.push(data);
-    let mut output = Vec::new();
-    while let Ok(Some(pdu)) = buffer.next_pdu().map(|pdu| pdu.map(<[u8]>::to_vec)) {
-        match drive(&mut acceptor, Some(&pdu), Pause::Nowhere, &mut output) {
-            Ok(wrd_rdp::acceptor::Waiting::ForTls) => {
-                tls_is_up(&mut acceptor);
-                if drive(&mut acceptor, None, Pause::Nowhere, &mut output).is_err() {
-                    break;
-                }
-            }
-            Ok(_) => {}
-            Err(_) => break,
-        }
-    }
-    assert!(output.len() <= 64 * 1024, "{} bytes were answered to {}", output.len(), data.len());
 }
 
 /// What a client sends to its worker, from Confirm Active on: a byte stream of whole PDUs behind a good
