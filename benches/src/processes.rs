@@ -5,24 +5,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 use wrd_tests::machine::Machine;
-
-const OURS: &[&str] = &["wrd-dm", "wrd-gate", "wrd-leader", "wrd-session"];
-
-/// `/proc/PID` of each of our processes in the machine, with its name.
-fn ours(machine: &Machine) -> anyhow::Result<Vec<(String, PathBuf)>> {
-    let namespace = fs::read_link(format!("/proc/{}/ns/pid", machine.init()))?;
-    let mut found = Vec::new();
-    for entry in fs::read_dir("/proc")? {
-        let path = entry?.path();
-        // A process that has just ended is none of ours any more.
-        let Ok(name) = fs::read_to_string(path.join("comm")) else { continue };
-        let name = name.trim().to_owned();
-        if OURS.contains(&name.as_str()) && fs::read_link(path.join("ns/pid")).is_ok_and(|ns| ns == namespace) {
-            found.push((name, path));
-        }
-    }
-    Ok(found)
-}
+use wrd_tests::processes::{field, ours};
 
 /// Proportional set size by program, in kB, and of all but the monitor.
 pub fn memory(machine: &Machine) -> anyhow::Result<Value> {
@@ -81,10 +64,4 @@ fn loopback(process: &Path) -> anyhow::Result<u64> {
     let table = fs::read_to_string(process.join("net/dev"))?;
     let line = table.lines().find_map(|line| line.trim().strip_prefix("lo:"));
     Ok(line.and_then(|line| line.split_whitespace().next()).and_then(|bytes| bytes.parse().ok()).unwrap_or(0))
-}
-
-/// The number behind a name at the beginning of a line.
-fn field(text: &str, name: &str) -> u64 {
-    let line = text.lines().find_map(|line| line.strip_prefix(name));
-    line.and_then(|rest| rest.split_whitespace().next()).and_then(|number| number.parse().ok()).unwrap_or(0)
 }

@@ -5,10 +5,14 @@
 //! test are built of; they are seen from outside only.
 
 pub mod client;
+pub mod keyboard;
 pub mod machine;
+pub mod processes;
 pub mod runner;
 pub mod screen;
 pub mod server;
+pub mod strangers;
+pub mod typist;
 
 use anyhow::bail;
 use std::time::{Duration, Instant};

@@ -1,0 +1,147 @@
+//! What stands around every attack: a user who types, a look at everything before it, and the same look after.
+
+use anyhow::{Context, ensure};
+use serde_json::Value;
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::time::Duration;
+use wrd_tests::client::{Client, Options};
+use wrd_tests::machine::{Build, Machine, Mark};
+use wrd_tests::strangers::{Attack, Street};
+use wrd_tests::typist::Typist;
+use wrd_tests::{eventually, expect_eq, processes, server};
+
+/// Longer than every deadline that the machine of these tests has configured, on the slowest machine.
+const CALM: Duration = Duration::from_secs(120);
+/// What the monitor may remember of strangers, and the largest gate of one, in kB of its own memory.
+const MONITOR_GROWTH: u64 = 8_000;
+const GATE: u64 = 12_000;
+
+/// Whether the long variants are asked for (`make test-all`).
+pub fn long() -> bool {
+    std::env::var_os("WRD_LONG").is_some()
+}
+
+/// One of two numbers: for `make test`, and for `make test-all`.
+pub fn few_or_many(few: usize, many: usize) -> String {
+    if long() { many } else { few }.to_string()
+}
+
+/// Everything that an attack must leave as it was.
+#[derive(Debug, PartialEq, Eq)]
+struct State {
+    monitor: PathBuf,
+    processes: BTreeMap<String, usize>,
+    descriptors: usize,
+    session: Value,
+}
+
+pub struct Scene<'m> {
+    pub machine: &'m Machine,
+    typist: Typist<'m>,
+    street: Street,
+    /// Of the user's own connection.
+    gate: PathBuf,
+    before: State,
+    memory: u64,
+    mark: Mark,
+}
+
+impl<'m> Scene<'m> {
+    /// Begins with a user at work. Attacks come from `street`, which no other test has.
+    pub fn begin(machine: &'m Machine, street: u8) -> anyhow::Result<Self> {
+        let typist = Typist::start(machine)?;
+        let memory = processes::anonymous(&one(machine, "wrd-dm")?).context("the monitor's memory")?;
+        let (gate, before, mark) = (one(machine, "wrd-gate")?, state(machine)?, machine.mark()?);
+        Ok(Self { machine, typist, street: Street(street), gate, before, memory, mark })
+    }
+
+    /// Starts an attack from this many addresses of IPv4, and of IPv6.
+    pub fn attack(&self, (four, six): (usize, usize), words: &[&str]) -> anyhow::Result<Attack> {
+        let mut from = Vec::new();
+        if four > 0 {
+            from.push(self.street.four(four));
+        }
+        if six > 0 {
+            from.push(self.street.six(six));
+        }
+        Attack::start(self.machine, Build::Dev, &from, words)
+    }
+
+    /// While an attack goes on the user types on, and somebody else can log in.
+    pub fn life_goes_on(&self) -> anyhow::Result<()> {
+        self.typist.goes_on()?;
+        let bob = Client::login(self.machine, Options::user("bob").size(800, 600))?;
+        bob.disconnect()?;
+        self.machine.sh("wrdctl terminate bob")?;
+        server::wait_gone(self.machine, "bob")
+    }
+
+    /// Waits for an attack to be over, and looks meanwhile that no gate of a stranger's is large.
+    pub fn watch(&self, mut attack: Attack) -> anyhow::Result<Value> {
+        while attack.goes_on()? {
+            for (name, path) in processes::ours(self.machine)? {
+                let size = processes::anonymous(&path).unwrap_or(0);
+                if name == "wrd-gate" && path != self.gate {
+                    ensure!(size < GATE, "a stranger's gate has {size} kB");
+                }
+            }
+            std::thread::sleep(Duration::from_millis(50));
+        }
+        attack.finish()
+    }
+
+    /// What the journal says since the beginning, of this attack and everything else.
+    pub fn journal(&self) -> anyhow::Result<String> {
+        self.machine.journal(&self.mark)
+    }
+
+    /// How many lines of the journal have both of these.
+    pub fn lines(&self, part: &str, other: &str) -> anyhow::Result<usize> {
+        Ok(self.journal()?.lines().filter(|line| line.contains(part) && line.contains(other)).count())
+    }
+
+    /// The same look as at the beginning; every letter has arrived; the journal has nothing of ours that broke.
+    pub fn end(mut self) -> anyhow::Result<()> {
+        let typed = self.typist.stop()?;
+        let before = &self.before;
+        let mut now = None;
+        let calm = eventually("everything to be as it was", CALM, || {
+            let state = state(self.machine)?;
+            let same = state == *before;
+            now = Some(state);
+            Ok(same.then_some(()))
+        });
+        calm.with_context(|| format!("before: {before:?}\nnow: {now:?}"))?;
+        let memory = processes::anonymous(&before.monitor).context("the monitor's memory")?;
+        ensure!(memory < self.memory + MONITOR_GROWTH, "the monitor had {} kB and has {memory} kB", self.memory);
+        let leaders = self.machine.sh("systemctl list-units --all --no-legend 'wrd-leader@*' | wc -l")?;
+        expect_eq("units of leaders", leaders.as_str(), "1")?;
+        let journal = self.journal()?;
+        for word in ["panicked", "by a fault of its gate", "seccomp", "SIGSYS", "out of memory"] {
+            if let Some(line) = journal.lines().find(|line| line.contains(word)) {
+                anyhow::bail!("the journal says: {line}");
+            }
+        }
+        println!("    {typed} letters typed meanwhile");
+        server::clear(self.machine)
+    }
+}
+
+/// The only process of a name.
+fn one(machine: &Machine, name: &str) -> anyhow::Result<PathBuf> {
+    let mut found = processes::ours(machine)?.into_iter().filter(|(is, _)| is == name).map(|(_, path)| path);
+    let first = found.next().with_context(|| format!("there is no {name}"))?;
+    ensure!(found.next().is_none(), "there is more than one {name}");
+    Ok(first)
+}
+
+fn state(machine: &Machine) -> anyhow::Result<State> {
+    let monitor = one(machine, "wrd-dm")?;
+    Ok(State {
+        descriptors: processes::descriptors(&monitor)?,
+        processes: processes::count(machine)?,
+        session: server::session(machine, "alice")?.context("alice has no session")?,
+        monitor,
+    })
+}

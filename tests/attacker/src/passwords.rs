@@ -1,0 +1,61 @@
+//! Wrong passwords, sent along or typed.
+
+use crate::net::{End, Net, end_of};
+use crate::walk::{Person, Stage, Walk};
+use serde_json::{Value, json};
+use std::io;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+/// How many guess at the same time.
+const TOGETHER: usize = 4;
+
+/// Sends each guess with a connection of its own. `judged` came to the login screen that says no; `refused` got
+/// no answer to their guess.
+pub fn send(net: &Net, attempts: usize, user: &str) -> Value {
+    let (next, judged, refused) = (AtomicUsize::new(0), AtomicUsize::new(0), AtomicUsize::new(0));
+    std::thread::scope(|scope| {
+        for _ in 0..TOGETHER {
+            scope.spawn(|| {
+                loop {
+                    let number = next.fetch_add(1, Ordering::Relaxed);
+                    if number >= attempts {
+                        return;
+                    }
+                    let count = if guess(net, user, number).is_ok() { &judged } else { &refused };
+                    count.fetch_add(1, Ordering::Relaxed);
+                }
+            });
+        }
+    });
+    json!({ "judged": judged.into_inner(), "refused": refused.into_inner() })
+}
+
+fn guess(net: &Net, user: &str, number: usize) -> io::Result<()> {
+    let person = Person { user: user.into(), password: format!("wrong-{number}"), ..Person::default() };
+    Walk::new(net.dial()?, &person).until(Stage::Active)
+}
+
+/// Types guesses on one login screen, until the server ends it or all are typed.
+pub fn type_on_screen(net: &Net, attempts: usize, user: &str) -> io::Result<Value> {
+    let mut walk = Walk::new(net.dial()?, &Person { user: user.into(), ..Person::default() });
+    walk.until(Stage::Active)?;
+    let socket = walk.socket()?.try_clone()?;
+    let reader = std::thread::spawn(move || end_of(&socket));
+    let mut typed = 0;
+    while typed < attempts && !reader.is_finished() {
+        let mut events: Vec<u8> = Vec::new();
+        // TS_FP_UNICODE_KEYBOARD_EVENT for each letter, then Enter as a scan code, down and up (MS-RDPBCGR 2.2.8.1.2.2).
+        for letter in format!("wrong-{typed}").bytes() {
+            events.extend([4, 5, 0x80, letter, 0]);
+        }
+        events.extend([4, 4, 0, 0x1c, 4, 4, 1, 0x1c]);
+        if walk.say(&events).is_err() {
+            break;
+        }
+        typed += 1;
+        std::thread::sleep(Duration::from_millis(500));
+    }
+    let end = reader.join().unwrap_or(End::Open);
+    Ok(json!({ "typed": typed, "end": format!("{end:?}") }))
+}

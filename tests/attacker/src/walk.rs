@@ -1,0 +1,189 @@
+//! A real client's way through a connection, one PDU at a time, so that each can be held back or replaced.
+
+use clap::{Args, ValueEnum};
+use ironrdp_connector::{ClientConnector, ClientConnectorState, Sequence};
+use ironrdp_core::WriteBuf;
+use ironrdp_dvc::DrdynvcClient;
+use std::io::{self, Write};
+use std::net::{SocketAddr, TcpStream};
+use wrd_rdp::framing::PduBuffer;
+use wrd_test_client::online::{Tls, Trust, next_pdu, tls};
+use wrd_test_client::{Kind, PLAIN, config};
+
+/// How far a connection is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Stage {
+    /// Nothing has been said.
+    Silent,
+    /// The server has answered the X.224 request.
+    Negotiated,
+    /// Half of a ClientHello has been said.
+    HalfTls,
+    /// TLS is up.
+    Tls,
+    /// All up to Client Info, which is not said.
+    Joined,
+    /// The desktop is active: the login screen, or a session if the person has a password.
+    Active,
+}
+
+/// Who the client says is there.
+#[derive(Args, Clone, Debug)]
+pub struct Person {
+    #[arg(long, default_value = "bob")]
+    pub user: String,
+    #[arg(long, default_value = "")]
+    pub password: String,
+    #[arg(long, default_value_t = 1024)]
+    pub width: u16,
+    #[arg(long, default_value_t = 768)]
+    pub height: u16,
+}
+
+impl Default for Person {
+    fn default() -> Self {
+        Self { user: "bob".into(), password: String::new(), width: 1024, height: 768 }
+    }
+}
+
+enum Wire {
+    Plain(TcpStream),
+    Tls(Box<Tls>),
+    /// Only while TLS begins.
+    Gone,
+}
+
+/// A connection on its way.
+pub struct Walk {
+    wire: Wire,
+    connector: ClientConnector,
+    incoming: PduBuffer,
+    /// What was to be said next and was held back.
+    held: Option<Vec<u8>>,
+}
+
+impl Walk {
+    pub fn new(socket: TcpStream, person: &Person) -> Self {
+        let kind = Kind {
+            user: &person.user,
+            password: &person.password,
+            width: person.width,
+            height: person.height,
+            pipeline: false,
+            ..PLAIN
+        };
+        let address = SocketAddr::from(([127, 0, 0, 1], 1));
+        let mut connector = ClientConnector::new(config(kind), address);
+        connector.attach_static_channel(DrdynvcClient::new());
+        Self { wire: Wire::Plain(socket), connector, incoming: PduBuffer::default(), held: None }
+    }
+
+    /// What the client says next, once the server has said what comes before it; `None` when it is active.
+    pub fn next(&mut self) -> io::Result<Option<Vec<u8>>> {
+        if let Some(held) = self.held.take() {
+            return Ok(Some(held));
+        }
+        loop {
+            if matches!(self.connector.state, ClientConnectorState::Connected { .. }) {
+                return Ok(None);
+            }
+            self.secure()?;
+            let input = match self.connector.next_pdu_hint() {
+                Some(_) => self.read_pdu()?,
+                None => Vec::new(),
+            };
+            let mut output = WriteBuf::new();
+            self.connector.step(&input, None, &mut output).map_err(io::Error::other)?;
+            if !output.filled().is_empty() {
+                return Ok(Some(output.filled().to_vec()));
+            }
+        }
+    }
+
+    /// Shakes hands, if that comes next.
+    pub fn secure(&mut self) -> io::Result<()> {
+        if self.connector.should_perform_security_upgrade() {
+            let Wire::Plain(socket) = std::mem::replace(&mut self.wire, Wire::Gone) else { return Err(gone()) };
+            self.wire = Wire::Tls(Box::new(tls(socket, Trust::Any, &rustls::version::TLS13)?));
+            self.connector.mark_security_upgrade_as_done();
+        }
+        Ok(())
+    }
+
+    pub fn read_pdu(&mut self) -> io::Result<Vec<u8>> {
+        let pdu = match &mut self.wire {
+            Wire::Plain(socket) => next_pdu(socket, &mut self.incoming)?,
+            Wire::Tls(stream) => next_pdu(stream, &mut self.incoming)?,
+            Wire::Gone => None,
+        };
+        pdu.ok_or_else(gone)
+    }
+
+    pub fn say(&mut self, bytes: &[u8]) -> io::Result<()> {
+        match &mut self.wire {
+            Wire::Plain(socket) => socket.write_all(bytes),
+            Wire::Tls(stream) => stream.write_all(bytes).and_then(|()| stream.flush()),
+            Wire::Gone => Err(gone()),
+        }
+    }
+
+    /// Says everything up to a stage. What would be said next is not.
+    pub fn until(&mut self, stage: Stage) -> io::Result<()> {
+        if stage == Stage::Silent {
+            return Ok(());
+        }
+        while let Some(pdu) = self.next()? {
+            if stage == Stage::Joined && self.next_is_client_info() {
+                self.held = Some(pdu);
+                return Ok(());
+            }
+            self.say(&pdu)?;
+            if matches!(stage, Stage::Negotiated | Stage::HalfTls | Stage::Tls) {
+                break;
+            }
+        }
+        match stage {
+            // The answer, which the connector must have heard before TLS.
+            Stage::Negotiated | Stage::HalfTls | Stage::Tls => self.hear_answer()?,
+            _ => return Ok(()),
+        }
+        match stage {
+            Stage::HalfTls => self.say(&half_a_hello()),
+            Stage::Tls => self.secure(),
+            _ => Ok(()),
+        }
+    }
+
+    fn hear_answer(&mut self) -> io::Result<()> {
+        let answer = self.read_pdu()?;
+        let mut output = WriteBuf::new();
+        self.connector.step(&answer, None, &mut output).map_err(io::Error::other)?;
+        Ok(())
+    }
+
+    /// Whether what [`Walk::next`] has just given is Client Info.
+    pub fn next_is_client_info(&self) -> bool {
+        use ClientConnectorState::{ConnectTimeAutoDetection, LicensingExchange};
+        matches!(self.connector.state, ConnectTimeAutoDetection { .. } | LicensingExchange { .. })
+    }
+
+    /// The socket below everything.
+    pub fn socket(&self) -> io::Result<&TcpStream> {
+        match &self.wire {
+            Wire::Plain(socket) => Ok(socket),
+            Wire::Tls(stream) => Ok(&stream.sock),
+            Wire::Gone => Err(gone()),
+        }
+    }
+}
+
+/// The first bytes of a TLS record with a ClientHello: its header, and half of what that promises.
+pub fn half_a_hello() -> Vec<u8> {
+    let mut bytes = vec![0x16, 0x03, 0x01, 0x00, 0xc8, 0x01, 0x00, 0x00, 0xc4, 0x03, 0x03];
+    bytes.extend([0x5a; 90]);
+    bytes
+}
+
+fn gone() -> io::Error {
+    io::ErrorKind::UnexpectedEof.into()
+}

@@ -1,0 +1,50 @@
+//! Our processes in a machine, as seen from outside.
+
+use crate::machine::Machine;
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+const OURS: &[&str] = &["wrd-dm", "wrd-gate", "wrd-leader", "wrd-session"];
+
+/// `/proc/PID` of each of our processes in the machine, with its name.
+pub fn ours(machine: &Machine) -> anyhow::Result<Vec<(String, PathBuf)>> {
+    let namespace = fs::read_link(format!("/proc/{}/ns/pid", machine.init()))?;
+    let mut found = Vec::new();
+    for entry in fs::read_dir("/proc")? {
+        let path = entry?.path();
+        // A process that has just ended is none of ours any more.
+        let Ok(name) = fs::read_to_string(path.join("comm")) else { continue };
+        let name = name.trim().to_owned();
+        if OURS.contains(&name.as_str()) && fs::read_link(path.join("ns/pid")).is_ok_and(|ns| ns == namespace) {
+            found.push((name, path));
+        }
+    }
+    Ok(found)
+}
+
+/// How many there are of each.
+pub fn count(machine: &Machine) -> anyhow::Result<BTreeMap<String, usize>> {
+    let mut counts = BTreeMap::new();
+    for (name, _) in ours(machine)? {
+        *counts.entry(name).or_default() += 1;
+    }
+    Ok(counts)
+}
+
+/// Memory of a process that is its own, in kB; `None` if it has ended.
+pub fn anonymous(process: &Path) -> Option<u64> {
+    let status = fs::read_to_string(process.join("status")).ok()?;
+    Some(field(&status, "RssAnon:")).filter(|size| *size > 0)
+}
+
+/// How many descriptors a process has open.
+pub fn descriptors(process: &Path) -> anyhow::Result<usize> {
+    Ok(fs::read_dir(process.join("fd"))?.count())
+}
+
+/// The number behind a name at the beginning of a line.
+pub fn field(text: &str, name: &str) -> u64 {
+    let line = text.lines().find_map(|line| line.strip_prefix(name));
+    line.and_then(|rest| rest.split_whitespace().next()).and_then(|number| number.parse().ok()).unwrap_or(0)
+}
