@@ -62,6 +62,8 @@ pub enum DriveError {
     Disconnected,
     #[error("a confirm active announces more capability sets than it has")]
     TooManySets,
+    #[error("a font list that is none")]
+    BadFontList,
     #[error("the sequence makes no progress")]
     Stuck,
 }
@@ -97,7 +99,12 @@ pub fn drive(
         if !is_meant(acceptor, pdu)? {
             return Ok(Waiting::ForPdu);
         }
+        let awaited_font_list = finalization(acceptor) == Some("WaitFontList");
         step(acceptor, pdu, output)?;
+        // `ironrdp-acceptor` takes what it cannot decode here for early input, and keeps all of it.
+        if finalization(acceptor) == Some("WaitFontList") && awaited_font_list {
+            return Err(DriveError::BadFontList);
+        }
     }
     for _ in 0..MAX_STEPS {
         if let Some(waiting) = waiting(acceptor, pause) {
@@ -160,11 +167,10 @@ fn is_meant(acceptor: &Acceptor, pdu: &[u8]) -> Result<bool, DriveError> {
     if is_fast_path(pdu) {
         return Ok(false);
     }
-    let finalization = match state(acceptor) {
-        Some(AcceptorState::CapabilitiesWaitConfirm { .. }) => None,
-        Some(AcceptorState::ConnectionFinalization { finalization, .. }) => Some(finalization.state().name()),
-        _ => return Ok(true),
-    };
+    let finalization = finalization(acceptor);
+    if finalization.is_none() && !matches!(state(acceptor), Some(AcceptorState::CapabilitiesWaitConfirm { .. })) {
+        return Ok(true);
+    }
     if pdu::is_disconnect_ultimatum(pdu) {
         return Err(DriveError::Disconnected);
     }
@@ -178,6 +184,14 @@ fn is_meant(acceptor: &Acceptor, pdu: &[u8]) -> Result<bool, DriveError> {
         Some("WaitControlCooperate" | "WaitRequestControl") => slow == Slow::Data(pdu::data_type::CONTROL),
         Some(_) => slow == Slow::Data(pdu::data_type::FONT_LIST),
     })
+}
+
+/// What is awaited during the connection's finalization (MS-RDPBCGR 1.3.1.1).
+fn finalization(acceptor: &Acceptor) -> Option<&'static str> {
+    match state(acceptor) {
+        Some(AcceptorState::ConnectionFinalization { finalization, .. }) => Some(finalization.state().name()),
+        _ => None,
+    }
 }
 
 fn report(error: &ConnectorError) -> String {

@@ -174,6 +174,24 @@ fn a_confirm_active_that_announces_more_sets_than_it_has_is_refused_unread() {
     assert!(matches!(drive_it(0xff), Err(DriveError::TooManySets)));
 }
 
+#[test]
+fn a_font_list_that_is_none_is_not_kept() {
+    let (transcript, rest) = recorded();
+    let mut worker = replay(new_acceptor(SecurityProtocol::SSL, MAX), transcript).unwrap().acceptor;
+    let mut output = Vec::new();
+    drive(&mut worker, None, Pause::Nowhere, &mut output).unwrap();
+    let (font_list, before) = rest.split_last().unwrap();
+    for pdu in before {
+        assert_eq!(drive(&mut worker, Some(pdu), Pause::Nowhere, &mut output).unwrap(), Waiting::ForPdu);
+    }
+    // listFlags (MS-RDPBCGR 2.2.1.18.1) that do not exist.
+    let mut bad = font_list.clone();
+    let at = bad.len() - 4;
+    bad[at..at + 2].copy_from_slice(&[0xff, 0xff]);
+    let error = drive(&mut worker, Some(&bad), Pause::Nowhere, &mut output).unwrap_err();
+    assert!(matches!(error, DriveError::BadFontList), "{error}");
+}
+
 /// A transcript and, behind it, what the client sends up to the end of its activation.
 fn recorded() -> &'static (Transcript, Vec<Vec<u8>>) {
     static RECORDED: std::sync::OnceLock<(Transcript, Vec<Vec<u8>>)> = std::sync::OnceLock::new();
