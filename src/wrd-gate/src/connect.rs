@@ -59,7 +59,7 @@ pub fn connect(
     }
 
     *stage = Stage::Tls;
-    let config = crate::tls::config(start, monitor.clone())?;
+    let config = crate::tls::config(start, monitor)?;
     client.start_tls(config, Deadline::after(HANDSHAKE).min(last))?;
     tls_is_up(&mut acceptor);
     debug!("tls is up: {}", client.tls_summary());

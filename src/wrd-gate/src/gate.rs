@@ -42,7 +42,7 @@ pub fn run(policy: &Policy) -> ExitCode {
         }
     };
     let _span = info_span!("gate", connection = start.connection.0, client = %start.client).entered();
-    let mut gate = Gate { client: Some(client), monitor, start, stage: Stage::Negotiation };
+    let mut gate = Gate { client: Some(client), monitor: Some(monitor), start, stage: Stage::Negotiation };
     match gate.serve(policy) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => gate.report(&error),
@@ -65,7 +65,8 @@ fn prepare(policy: &Policy) -> Result<(Client, Arc<Monitor>, Start)> {
 struct Gate {
     /// Gone once it was closed.
     client: Option<Client>,
-    monitor: Arc<Monitor>,
+    /// Gone once this relays.
+    monitor: Option<Arc<Monitor>>,
     start: Start,
     stage: Stage,
 }
@@ -102,7 +103,8 @@ impl Gate {
     /// Up to a login that succeeded, or failed for good.
     fn serve_client(&mut self, client: &mut Client) -> Result<(LoggedIn, Connected)> {
         let deadline = self.login_deadline();
-        let mut connected = connect(client, (&self.monitor, &self.start), deadline, &mut self.stage)?;
+        let monitor = self.monitor()?.clone();
+        let mut connected = connect(client, (&monitor, &self.start), deadline, &mut self.stage)?;
         self.stage = Stage::Login;
         let settings = &connected.settings;
         debug!(
@@ -115,7 +117,7 @@ impl Gate {
             settings.keyboard.layout,
             connected.info.user.as_str(),
         );
-        let mut login = Login::new(self.monitor.clone());
+        let mut login = Login::new(monitor);
         let opening = match try_client_info(client, &mut login, &mut connected, deadline)? {
             Tried::Link(link) => return Ok((LoggedIn::Link(link, Progress::Licensing), connected)),
             Tried::Screen(opening) => opening,
@@ -133,7 +135,7 @@ impl Gate {
         deadline: Deadline,
     ) -> Result<LoggedIn> {
         activate(client, &mut connected.acceptor, deadline)?;
-        self.monitor.send(&ToMonitor::Screen)?;
+        self.monitor()?.send(&ToMonitor::Screen)?;
         let asked = DesktopSize { width: connected.settings.width, height: connected.settings.height };
         let max = DesktopSize { width: self.start.max_width, height: self.start.max_height };
         let scene = greeter::Scene {
@@ -151,6 +153,10 @@ impl Gate {
             greeter::Outcome::Closed => LoggedIn::Over(EndReason::Denied),
             greeter::Outcome::Cancelled => LoggedIn::Over(EndReason::DisconnectedByUser),
         })
+    }
+
+    fn monitor(&self) -> Result<&Arc<Monitor>> {
+        self.monitor.as_ref().context("the monitor is gone")
     }
 
     fn login_deadline(&self) -> Deadline {
@@ -171,7 +177,9 @@ impl Gate {
         drop((connected.acceptor, connected.settings, connected.info));
         let relay = Relay::begin(client, link, &transcript)?;
         drop(transcript);
-        if let Err(error) = self.monitor.send(&ToMonitor::Relaying) {
+        if let Some(monitor) = self.monitor.take()
+            && let Err(error) = monitor.send(&ToMonitor::Relaying)
+        {
             debug!("ignoring that the monitor cannot be told, which a restart of it must not mean: {error}");
         }
         sandbox::relay_only(policy)?;
@@ -202,15 +210,18 @@ impl Gate {
             Stage::Login => "login",
             Stage::Relay => "relay",
         };
-        if self.stage != Stage::Relay {
-            self.monitor.failed(self.stage, &format!("{error:#}"));
+        if self.stage != Stage::Relay
+            && let Some(monitor) = &self.monitor
+        {
+            monitor.failed(self.stage, &format!("{error:#}"));
         }
         if matches!(error.downcast_ref(), Some(ClientError::Gone)) {
             info!(stage, "the client disconnected");
             return ExitCode::SUCCESS;
         }
         warn!(stage, "{error:#}");
-        ExitCode::FAILURE
+        // A client that a relay has lost, to a cut line or by its own doing, is no fault of the gate's.
+        if self.stage == Stage::Relay && error.is::<ClientError>() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
     }
 }
 

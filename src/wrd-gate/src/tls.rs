@@ -8,11 +8,11 @@ use rustls::server::NoServerSessionStorage;
 use rustls::sign::{CertifiedKey, Signer, SigningKey, SingleCertAndKey};
 use rustls::{ServerConfig, SignatureAlgorithm, SignatureScheme};
 use rustls_pki_types::CertificateDer;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use wrd_proto::gate::{MAX_CHAIN, Start};
 
 /// The configuration of this connection's one handshake.
-pub fn config(start: &Start, monitor: Arc<Monitor>) -> Result<Arc<ServerConfig>> {
+pub fn config(start: &Start, monitor: &Arc<Monitor>) -> Result<Arc<ServerConfig>> {
     if start.chain.is_empty() || start.chain.len() > MAX_CHAIN {
         bail!("the monitor gave {} certificates", start.chain.len());
     }
@@ -29,7 +29,7 @@ pub fn config(start: &Start, monitor: Arc<Monitor>) -> Result<Arc<ServerConfig>>
         | SignatureScheme::RSA_PSS_SHA512 => SignatureAlgorithm::RSA,
         _ => SignatureAlgorithm::ECDSA,
     };
-    let key = Arc::new(MonitorKey { monitor, schemes, algorithm });
+    let key = Arc::new(MonitorKey { monitor: Arc::downgrade(monitor), schemes, algorithm });
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let mut config = ServerConfig::builder_with_provider(provider)
         .with_protocol_versions(&[&rustls::version::TLS13, &rustls::version::TLS12])
@@ -43,7 +43,8 @@ pub fn config(start: &Start, monitor: Arc<Monitor>) -> Result<Arc<ServerConfig>>
 
 #[derive(Debug)]
 struct MonitorKey {
-    monitor: Arc<Monitor>,
+    /// TLS goes on when nobody signs any more.
+    monitor: Weak<Monitor>,
     schemes: Vec<SignatureScheme>,
     algorithm: SignatureAlgorithm,
 }
@@ -61,13 +62,14 @@ impl SigningKey for MonitorKey {
 
 #[derive(Debug)]
 struct MonitorSigner {
-    monitor: Arc<Monitor>,
+    monitor: Weak<Monitor>,
     scheme: SignatureScheme,
 }
 
 impl Signer for MonitorSigner {
     fn sign(&self, message: &[u8]) -> Result<Vec<u8>, rustls::Error> {
-        let signed = self.monitor.sign(self.scheme.into(), message);
+        let monitor = self.monitor.upgrade().ok_or_else(|| rustls::Error::General("the monitor is gone".into()))?;
+        let signed = monitor.sign(self.scheme.into(), message);
         signed.map_err(|error| rustls::Error::General(format!("{:#}", anyhow::Error::from(error))))
     }
 

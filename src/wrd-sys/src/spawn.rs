@@ -10,7 +10,7 @@ use std::process::{Child, Command, Stdio};
 
 /// A program to start. Its environment is empty but for what is set here; descriptors 0, 1 and 2 are
 /// `/dev/null`, `/dev/null` and our own standard error unless given otherwise; everything from 3 on that
-/// was not given is closed.
+/// was not given is closed. No signal is blocked or ignored, whatever we do with ours.
 #[derive(Debug)]
 pub struct Program {
     command: Command,
@@ -80,6 +80,7 @@ impl Program {
         // SAFETY: the closure runs between fork and exec and makes system calls only (see `arrange`).
         unsafe {
             self.command.pre_exec(move || {
+                crate::process::default_signals()?;
                 arrange(&fds)?;
                 if let Some((uid, gid)) = uid_gid {
                     crate::harden::become_user(uid, gid)?;
@@ -159,6 +160,19 @@ mod tests {
         read.read_to_string(&mut seen).unwrap();
         // 3 is ls's own view of the directory.
         assert_eq!(seen.trim(), "0 1 2 3 4 5");
+    }
+
+    #[test]
+    fn the_child_can_be_told_to_end() {
+        use nix::sys::signal::{SigSet, Signal};
+        let blocked = SigSet::from(Signal::SIGTERM);
+        // In a thread: other tests start programs meanwhile.
+        let child = std::thread::spawn(move || {
+            blocked.thread_block().unwrap();
+            Program::new(Path::new("/bin/sh")).arg("-c").arg("kill -TERM $$; exit 7").spawn().unwrap()
+        });
+        let status = child.join().unwrap().wait().unwrap();
+        assert_eq!(std::os::unix::process::ExitStatusExt::signal(&status), Some(libc::SIGTERM));
     }
 
     #[test]
