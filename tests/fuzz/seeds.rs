@@ -23,6 +23,7 @@ type Failure = Box<dyn std::error::Error>;
 
 fn main() -> Result<(), Failure> {
     channel()?;
+    protocol()?;
     negotiation()?;
     connection()?;
     input()?;
@@ -105,6 +106,67 @@ fn channel() -> Result<(), Failure> {
     message(9, "worker-attached", &worker::FromWorker::Attached { connection, width: 800, height: 600 })?;
     message(10, "control-terminate", &control::Request::Terminate(control::Target::User("alice".parse_text()?)))?;
     message(11, "control-session", &control::Response::Session(info))
+}
+
+/// What happens to the first connection and the first user, in the steps of `targets/protocol.rs`.
+struct Story(Vec<u8>);
+
+impl Story {
+    fn then(mut self, what: u8) -> Self {
+        self.0.extend([what, 0]);
+        self
+    }
+
+    fn says(mut self, who: u8, message: &impl Serialize) -> Result<Self, Failure> {
+        let frame = wrd_sys::channel::encode(message)?;
+        self.0.extend([who, 0, u8::try_from(frame.len())?]);
+        self.0.extend_from_slice(&frame);
+        Ok(self)
+    }
+}
+
+fn protocol() -> Result<(), Failure> {
+    const CONNECTS: u8 = 0;
+    const GATE: u8 = 1;
+    const LEADER: u8 = 2;
+    const SESSION: u8 = 3;
+    let (uid, connection) = (1000, ConnectionId(1));
+    let begin = || {
+        Story(Vec::new())
+            .then(CONNECTS)
+            .says(GATE, &gate::ToMonitor::Sign { scheme: 0x0403, message: Bytes::try_from(vec![0x20; 64])? })?
+            .says(GATE, &gate::ToMonitor::OpenLogin)
+    };
+    let denied = leader::FromLeader::Denied { user: "alice".parse_text()?, text: "no".parse_text()? };
+    let info = SessionInfo {
+        uid,
+        user: "alice".parse_text()?,
+        logind: None,
+        state: State::Disconnected,
+        desktop: "wrd".parse_text()?,
+        wayland_display: "wayland-1".parse_text()?,
+        started: 1,
+        leader_pid: 2,
+        worker_pid: 3,
+        client: None,
+    };
+    let attached = || {
+        begin()?
+            .says(GATE, &gate::ToMonitor::Screen)?
+            .says(LEADER, &denied)?
+            .says(LEADER, &leader::FromLeader::Authenticated { uid, user: "alice".parse_text()? })?
+            .says(LEADER, &leader::FromLeader::SessionReady)?
+            .says(SESSION, &session::FromSession::Description(info.clone()))?
+            .says(SESSION, &session::FromSession::Attached { connection })
+    };
+    let failed = gate::ToMonitor::Failed { stage: gate::Stage::Login, reason: "gone".parse_text()? };
+    write("protocol", "relays", &attached()?.says(GATE, &gate::ToMonitor::Relaying)?.0)?;
+    write("protocol", "fails", &begin()?.says(GATE, &failed)?.then(4).0)?;
+    let taken_over = attached()?.says(GATE, &gate::ToMonitor::Relaying)?.then(CONNECTS);
+    write("protocol", "another", &taken_over.0)?;
+    let ending = session::FromSession::Ending { reason: "logged out".parse_text()? };
+    write("protocol", "logs-out", &attached()?.says(SESSION, &ending)?.then(6).0)?;
+    write("protocol", "late", &begin()?.then(11).0)
 }
 
 /// Shorter than a turbofish at each of the texts above.

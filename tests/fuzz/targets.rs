@@ -16,9 +16,12 @@ use wrd_rdp::{DesktopSize, SecurityProtocol};
 mod acceptor;
 #[path = "targets/capabilities.rs"]
 mod capabilities;
+#[path = "targets/protocol.rs"]
+mod protocol;
 
 pub use acceptor::acceptor;
 pub use capabilities::capabilities;
+pub use protocol::protocol;
 
 /// The name of a corpus, and what takes it.
 pub type Target = (&'static str, fn(&[u8]));
@@ -26,6 +29,7 @@ pub type Target = (&'static str, fn(&[u8]));
 /// Every target.
 pub const TARGETS: &[Target] = &[
     ("channel", channel),
+    ("protocol", protocol),
     ("transcript", transcript),
     ("framing", framing),
     ("negotiation", negotiation),

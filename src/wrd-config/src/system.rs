@@ -29,7 +29,7 @@ pub struct Tls {
 pub struct Limits {
     /// Connections at the same time, those of sessions included.
     pub connections: u32,
-    /// From the first byte to the desktop.
+    /// From the first byte to a user who is logged in, or to the login screen, and then as long again for that.
     pub login_seconds: u32,
     /// Largest desktop, in physical px.
     pub max_width: u16,

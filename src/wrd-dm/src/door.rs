@@ -211,9 +211,15 @@ impl End {
         }
     }
 
-    /// Its client may have brought that about.
+    /// Its client may have brought that about. The signals that are left are what others end it with: an
+    /// administrator, the kernel where memory is short.
     fn is_crash(&self) -> bool {
-        matches!(self, Self::Panic | Self::Killed(_))
+        use Signal::{SIGHUP, SIGINT, SIGKILL, SIGQUIT, SIGTERM};
+        match self {
+            Self::Panic => true,
+            Self::Killed(signal) => !matches!(signal, SIGHUP | SIGINT | SIGKILL | SIGQUIT | SIGTERM),
+            Self::Well | Self::Badly(_) => false,
+        }
     }
 }
 

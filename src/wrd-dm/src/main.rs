@@ -1,41 +1,5 @@
-//! wrd-dm, the monitor: it accepts connections, starts a gate for each, signs one TLS handshake for it,
-//! finds or has started the session of whoever logs in, and passes descriptors between those who do the
-//! work.
-//!
-//! Always true: it reads no byte of a client's and no password, only typed messages of its own
-//! processes; it never waits for one of them; it can be restarted without anybody noticing.
+//! wrd-dm, the program; `lib.rs` says what it does.
 
-mod admission;
-mod callers;
-mod cert;
-mod cli;
-mod control;
-mod door;
-mod gates;
-mod leaders;
-mod listener;
-mod monitor;
-mod notes;
-mod places;
-mod run;
-mod scan;
-mod shutdown;
-mod signer;
-mod standalone;
-mod table;
-mod wire;
-
-use clap::Parser;
-use std::process::ExitCode;
-
-fn main() -> ExitCode {
-    let cli = cli::Cli::parse();
-    wrd_sys::log::init();
-    match run::main(&cli) {
-        Ok(code) => code,
-        Err(error) => {
-            tracing::error!("{error:#}");
-            ExitCode::FAILURE
-        }
-    }
+fn main() -> std::process::ExitCode {
+    wrd_dm::main()
 }

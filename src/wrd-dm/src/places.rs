@@ -45,7 +45,7 @@ impl Mode {
 
 impl GateUser {
     /// The system user made for it. Stand-alone, where that user is missing or cannot get at our
-    /// programs, a gate keeps our own uid and has its sandbox alone.
+    /// programs, a gate is started with our own uid; where that is root its sandbox makes it `nobody`.
     pub fn choose(mode: &Mode, paths: &Paths) -> anyhow::Result<Self> {
         if mode.is_standalone() && !geteuid().is_root() {
             return Ok(Self::Own);
@@ -60,7 +60,7 @@ impl GateUser {
                 bail!("there is no user {GATE_USER}: `systemd-sysusers` makes it from /usr/lib/sysusers.d/wrd-dm.conf")
             }
             _ => {
-                tracing::warn!("gates run as root, as there is no user {GATE_USER} that could run them");
+                tracing::warn!("gates run as nobody, as there is no user {GATE_USER} that could run them");
                 Ok(Self::Own)
             }
         }

@@ -41,7 +41,7 @@ pub struct Start {
     /// Largest desktop this server draws, in physical px.
     pub max_width: u16,
     pub max_height: u16,
-    /// How long the client may take from its first byte to a finished login, in ms.
+    /// How long the client may take to a finished login, or to the login screen and then as long again, in ms.
     pub login_deadline_ms: u32,
 }
 

@@ -6,6 +6,8 @@
 //! or ended, by a deadline at the latest. Deliberately absent: sockets, processes, clocks, logging.
 
 mod connection;
+#[cfg(test)]
+mod request_tests;
 mod requests;
 mod session;
 #[cfg(test)]

@@ -3,8 +3,8 @@
 //! an answer: what the rule does not allow ends the connection, or the channel to the session, with a line
 //! in the journal. Deliberately absent: what the answers are.
 //!
-//! No message of a gate's names a uid, a path or a descriptor (`wrd_proto::gate` proves it); a leader's
-//! names a uid, but which leader speaks for which connection is known by its socket, never by what it says.
+//! No message of a gate's names a uid, a path or a descriptor (see [`ToMonitor`]); a leader's names a uid, but which
+//! leader speaks for which connection is known by its socket, never by what it says.
 
 use super::connection::Stage;
 use super::session::Phase;

@@ -98,6 +98,7 @@ impl World {
                     self.table.looked(uid, if found { Looked::Found } else { Looked::Missing }, self.now);
                 }
                 Action::Attach { uid, id, .. } => {
+                    assert_eq!(uid, self.uid_of(id), "{id} is attached to the session of another");
                     assert!(self.connected.contains(&uid), "{id} is attached to nothing");
                     assert!(!self.offered.values().any(|other| *other == uid), "{uid} is offered two links at once");
                     self.offered.insert(id, uid);
@@ -412,6 +413,21 @@ fn a_leader_out_of_its_stage_ends_the_connection_and_is_dropped() {
 }
 
 #[test]
+fn a_leader_that_denies_on_and_on_is_no_leader() {
+    let mut world = World::new();
+    let id = world.connect();
+    world.gate(id, sign());
+    world.gate(id, ToMonitor::OpenLogin);
+    let denied = || FromLeader::Denied { user: user(9), text: line("no") };
+    for _ in 0..wrd_proto::leader::MAX_TRIES {
+        world.leader(id, denied());
+        assert!(world.gates.contains(&id));
+    }
+    world.leader(id, denied());
+    assert!(!world.gates.contains(&id) && !world.leaders.contains(&id));
+}
+
+#[test]
 fn a_slow_client_is_ended_at_its_deadline() {
     let mut world = World::new();
     let id = world.connect();
@@ -445,6 +461,7 @@ enum Op {
     OpenLogin(u64),
     Relaying(u64),
     Failed(u64),
+    Screen(u64),
     Authenticate(u64),
     Denied(u64),
     Ready(u32),
@@ -476,6 +493,7 @@ fn op() -> impl Strategy<Value = Op> {
         1 => id().prop_map(Op::OpenLogin),
         2 => id().prop_map(Op::Relaying),
         1 => id().prop_map(Op::Failed),
+        1 => id().prop_map(Op::Screen),
         1 => id().prop_map(Op::Authenticate),
         1 => id().prop_map(Op::Denied),
         4 => uid().prop_map(Op::Ready),
@@ -510,6 +528,7 @@ impl World {
                 let message = ToMonitor::Failed { stage: Stage::Tls, reason: line("x") };
                 self.gate(ConnectionId(id), message);
             }
+            Op::Screen(id) => self.gate(ConnectionId(id), ToMonitor::Screen),
             Op::Authenticate(id) => self.authenticate(ConnectionId(id)),
             Op::Denied(id) => {
                 let message = FromLeader::Denied { user: user(9), text: line("no") };

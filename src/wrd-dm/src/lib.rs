@@ -1,0 +1,44 @@
+//! wrd-dm, the monitor: it accepts connections, starts a gate for each, signs one TLS handshake for it,
+//! finds or has started the session of whoever logs in, and passes descriptors between those who do the
+//! work.
+//!
+//! Always true: it reads no byte of a client's and no password, only typed messages of its own
+//! processes; it never waits for one of them; it can be restarted without anybody noticing.
+//!
+//! A library beside a program of one line, for the fuzz target that plays gates, leaders and sessions.
+
+mod admission;
+mod callers;
+mod cert;
+mod cli;
+mod control;
+mod door;
+mod gates;
+mod leaders;
+mod listener;
+mod monitor;
+mod notes;
+mod places;
+mod run;
+mod scan;
+mod shutdown;
+pub mod signer;
+mod standalone;
+pub mod table;
+mod wire;
+
+use clap::Parser;
+use std::process::ExitCode;
+
+/// The whole program.
+pub fn main() -> ExitCode {
+    let cli = cli::Cli::parse();
+    wrd_sys::log::init();
+    match run::main(&cli) {
+        Ok(code) => code,
+        Err(error) => {
+            tracing::error!("{error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}

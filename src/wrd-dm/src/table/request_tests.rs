@@ -1,0 +1,237 @@
+//! The request table against a model of it: one connection and one session, whose gate, leader and session's
+//! leader say anything in any order. The model is the matrix below and the few lines that go from row to row;
+//! the two must agree after every word on what is allowed and where the connection stands.
+
+use super::connection::Stage;
+use super::*;
+use proptest::prelude::*;
+use wrd_proto::gate::ToMonitor;
+use wrd_proto::leader::FromLeader;
+use wrd_proto::session::FromSession;
+
+/// What a gate and the leader of its login may say, by the connection's stage. All of it once; Denied five times.
+const ALLOWED: &[(&str, &str)] = &[
+    ("Unsigned", "Sign Failed"),
+    ("Signed", "Screen OpenLogin Failed"),
+    ("Login", "Screen Failed Denied Authenticated"),
+    ("Starting", "Screen Failed SessionReady SessionFailed"),
+    ("Waiting", "Screen Failed"),
+    ("Attaching", "Screen Failed"),
+    ("Linked", "Screen Failed Relaying"),
+    ("Relaying", ""),
+    ("Over", "Screen Failed"),
+];
+
+/// What a session's leader may say, by the phase of the session. Ending once, the others always.
+const ALLOWED_TO_SESSIONS: &[(&str, &str)] = &[
+    ("Joining", "Description Changed Ending"),
+    ("Live", "Description Changed Ending Attached AttachRefused"),
+    ("Ending", "Description Changed Ending Attached AttachRefused"),
+];
+
+const UID: u32 = 1000;
+
+/// Where the model is.
+struct Model {
+    stage: &'static str,
+    phase: &'static str,
+    gate_speaks: bool,
+    leader_speaks: bool,
+    said: Vec<&'static str>,
+    authenticated: bool,
+}
+
+impl Model {
+    fn new() -> Self {
+        Self {
+            stage: "Unsigned",
+            phase: "none",
+            gate_speaks: true,
+            leader_speaks: false,
+            said: Vec::new(),
+            authenticated: false,
+        }
+    }
+
+    fn allows(&self, name: &'static str) -> bool {
+        let row = ALLOWED.iter().find(|(stage, _)| *stage == self.stage).map_or("", |(_, row)| row);
+        let most = if name == "Denied" { 5 } else { 1 };
+        row.split(' ').any(|allowed| allowed == name) && self.times(name) < most
+    }
+
+    fn allows_session(&self, name: &'static str) -> bool {
+        let row = ALLOWED_TO_SESSIONS.iter().find(|(phase, _)| *phase == self.phase).map_or("", |(_, row)| row);
+        row.split(' ').any(|allowed| allowed == name) && !(name == "Ending" && self.times(name) > 0)
+    }
+
+    fn times(&self, name: &'static str) -> usize {
+        self.said.iter().filter(|said| **said == name).count()
+    }
+
+    /// What follows from a message that was allowed.
+    fn take(&mut self, name: &'static str) {
+        self.said.push(name);
+        match name {
+            "Sign" => self.stage = "Signed",
+            "OpenLogin" => (self.stage, self.leader_speaks) = ("Login", true),
+            // Nobody has a session yet: this login's leader is told to start one.
+            "Authenticated" => (self.stage, self.authenticated) = ("Starting", true),
+            "SessionReady" => (self.stage, self.leader_speaks, self.phase) = ("Waiting", false, "Joining"),
+            "SessionFailed" => (self.stage, self.leader_speaks) = ("Over", false),
+            "Relaying" => self.stage = "Relaying",
+            // A session that is being started is started all the same: its user may come back.
+            "Failed" if self.stage == "Starting" => {}
+            "Failed" => (self.stage, self.leader_speaks) = ("Over", false),
+            "Description" | "Changed" if self.phase == "Joining" => {
+                self.phase = "Live";
+                if self.stage == "Waiting" {
+                    self.stage = "Attaching";
+                }
+            }
+            "Attached" if self.stage == "Attaching" => self.stage = "Linked",
+            "AttachRefused" if self.stage == "Attaching" => match self.phase {
+                // There is no leader any more that could start another one.
+                "Ending" | "Live" => self.stage = "Over",
+                _ => {}
+            },
+            "Ending" => self.phase = "Ending",
+            _ => {}
+        }
+    }
+}
+
+#[derive(Clone, Debug)]
+enum Word {
+    Gate(ToMonitor),
+    Leader(FromLeader),
+    Session(FromSession),
+}
+
+fn name(word: &Word) -> &'static str {
+    match word {
+        Word::Gate(message) => requests::of_gate(message).name,
+        Word::Leader(message) => requests::of_leader(message).name,
+        Word::Session(message) => requests::of_session(message).name,
+    }
+}
+
+fn every_word() -> Vec<Word> {
+    let text = || Line::truncated("x");
+    let user = || UserName::truncated("alice");
+    let described = || SessionInfo { state: State::Disconnected, ..starting(UID, user()) };
+    let connection = ConnectionId(1);
+    vec![
+        Word::Gate(ToMonitor::Sign { scheme: 0x0403, message: Bytes::default() }),
+        Word::Gate(ToMonitor::Screen),
+        Word::Gate(ToMonitor::OpenLogin),
+        Word::Gate(ToMonitor::Relaying),
+        Word::Gate(ToMonitor::Failed { stage: wrd_proto::gate::Stage::Tls, reason: text() }),
+        Word::Leader(FromLeader::Denied { user: user(), text: text() }),
+        Word::Leader(FromLeader::Authenticated { uid: UID, user: user() }),
+        Word::Leader(FromLeader::SessionReady),
+        Word::Leader(FromLeader::SessionFailed { text: text() }),
+        Word::Session(FromSession::Description(described())),
+        Word::Session(FromSession::Changed(described())),
+        Word::Session(FromSession::Attached { connection }),
+        Word::Session(FromSession::AttachRefused { connection, text: text() }),
+        Word::Session(FromSession::Ending { reason: text() }),
+    ]
+}
+
+/// The right words in their order, of which random ones are left out and among which others come.
+fn words() -> impl Strategy<Value = Vec<Word>> {
+    let story = ["Sign", "OpenLogin", "Authenticated", "SessionReady", "Description", "Attached", "Relaying"];
+    let word = || proptest::sample::select(every_word());
+    let step = |wanted: &'static str| {
+        let right: Vec<_> = every_word().into_iter().filter(|word| name(word) == wanted).collect();
+        let right = proptest::option::weighted(0.95, proptest::sample::select(right));
+        let others = proptest::option::weighted(0.2, word());
+        (others, right).prop_map(|(other, right)| other.into_iter().chain(right).collect::<Vec<_>>())
+    };
+    let any = proptest::collection::vec(word(), 0..3);
+    (story.map(step), any).prop_map(|(steps, rest)| steps.into_iter().flatten().chain(rest).collect())
+}
+
+fn stage_name(stage: Stage) -> &'static str {
+    match stage {
+        Stage::Unsigned => "Unsigned",
+        Stage::Signed => "Signed",
+        Stage::Login => "Login",
+        Stage::Waiting(UID) => "Waiting",
+        Stage::Starting(UID) => "Starting",
+        Stage::Attaching(UID) => "Attaching",
+        Stage::Linked(UID) => "Linked",
+        Stage::Relaying(UID) => "Relaying",
+        Stage::Over => "Over",
+        _ => "of another uid",
+    }
+}
+
+/// What the table wants done of what matters here.
+#[derive(Default, Debug, PartialEq)]
+struct Done {
+    ended: bool,
+    broken: bool,
+    session_fault: bool,
+}
+
+fn settle(table: &mut Table, now: Instant, running: bool) -> Done {
+    let mut done = Done::default();
+    while let Some(action) = table.next_action() {
+        match action {
+            Action::EndGate(_) => done.ended = true,
+            Action::Look(uid) => {
+                table.looked(uid, if running { Looked::Found } else { Looked::Missing }, now);
+            }
+            Action::Note(Note::Broken { .. }) => done.broken = true,
+            Action::Note(Note::SessionFault { .. }) => done.session_fault = true,
+            _ => {}
+        }
+    }
+    done
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(4000))]
+    #[test]
+    fn the_table_allows_what_the_matrix_allows(words in words()) {
+        let now = Instant::now();
+        let timing = Timing { login: Duration::from_secs(9), screen: Duration::from_secs(9), start: Duration::from_secs(9) };
+        let (mut table, mut model, id) = (Table::new(timing), Model::new(), ConnectionId(1));
+        prop_assert_eq!(table.unused_id(), id);
+        table.accepted(id, Address::truncated("192.0.2.7"), now);
+        for word in words {
+            let said = name(&word);
+            let (heard, allowed) = match &word {
+                Word::Gate(_) => (model.gate_speaks, model.allows(said)),
+                Word::Leader(_) => (model.leader_speaks, model.allows(said)),
+                Word::Session(_) => (model.phase != "none", model.allows_session(said)),
+            };
+            let is_session = matches!(word, Word::Session(_));
+            match word {
+                Word::Gate(message) => table.gate_says(id, message, now),
+                Word::Leader(message) => table.leader_says(id, message, now),
+                Word::Session(message) if model.phase != "none" => table.session_says(UID, message, now),
+                // There is no socket that it could come from.
+                Word::Session(_) => {}
+            }
+            // What is not heard changes nothing.
+            let running = model.phase != "none" || (heard && allowed && said == "SessionReady");
+            let done = settle(&mut table, now, running);
+            let wrong = heard && !allowed;
+            prop_assert_eq!(done.broken, wrong && !is_session, "{} while {}", said, model.stage);
+            prop_assert_eq!(done.session_fault, wrong && is_session, "{} while {}", said, model.phase);
+            prop_assert_eq!(done.ended, wrong && !is_session, "{} while {}", said, model.stage);
+            if wrong {
+                // Nothing more is heard of it, whatever was allowed before.
+                break;
+            }
+            if heard {
+                model.take(said);
+            }
+            let connection = table.connection(id);
+            prop_assert_eq!(connection.map(|connection| stage_name(connection.stage)), Some(model.stage), "after {}", said);
+            prop_assert_eq!(connection.is_some_and(Connection::is_authenticated), model.authenticated, "after {}", said);
+        }
+    }
+}
