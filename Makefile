@@ -55,7 +55,7 @@ help:
 	@echo "check      format, lints, house rules"
 	@echo "test       all tests in less than half an hour; test-all adds the slow ones"
 	@echo "bench      the benchmarks, as JSON"
-	@echo "fuzz       every fuzz target for TIME=$(TIME) seconds (needs cargo-fuzz and a nightly Rust)"
+	@echo "fuzz       every fuzz target for TIME=$(TIME) seconds"
 	@echo "install, uninstall   PREFIX=$(prefix), DESTDIR=, sysconfdir=$(sysconfdir)"
 	@echo "clean"
 
@@ -133,6 +133,9 @@ install: $(binaries) $(if $(shell command -v $(SCDOC)),$(man_pages))
 	[ -n "$(D)" ] || [ ! -e /etc/pam.d/common-auth ] || flavour=debian
 	[ -e $(D)$(sysconfdir)/pam.d/wrd-dm ] || $(INSTALL) -m 0644 pam.d/wrd-dm.$$flavour $(D)$(sysconfdir)/pam.d/wrd-dm
 	[ -e $(D)$(sysconfdir)/wrd-dm/wrd-dm.toml ] || $(INSTALL) -m 0644 docs/wrd-dm.toml $(D)$(sysconfdir)/wrd-dm/wrd-dm.toml
+	@# The filter goes with the program's own words, so it is always replaced; the jail is off, what is set is elsewhere.
+	$(INSTALL) -D -m 0644 fail2ban/wrd-dm.conf $(D)$(sysconfdir)/fail2ban/filter.d/wrd-dm.conf
+	$(INSTALL) -D -m 0644 fail2ban/jail-wrd-dm.conf $(D)$(sysconfdir)/fail2ban/jail.d/wrd-dm.conf
 ifeq ($(DESTDIR),)
 	@# Only into the running system: its user, its directories, its systemd.
 	if command -v systemd-sysusers >/dev/null; then
@@ -158,7 +161,10 @@ endif
 	rm -f $(D)$(datadir)/bash-completion/completions/wrdctl $(D)$(datadir)/zsh/site-functions/_wrdctl \
 	  $(D)$(datadir)/fish/vendor_completions.d/wrdctl.fish
 	for page in $(man_sources:man/%.scd=%); do rm -f $(D)$(mandir)/man$${page##*.}/$$page; done
+	rm -f $(D)$(sysconfdir)/fail2ban/{filter,jail}.d/wrd-dm.conf
 	rmdir $(D)$(pkglibexecdir) 2>/dev/null || :
+	@# Without fail2ban its folders were made for these two.
+	rmdir $(D)$(sysconfdir)/fail2ban/filter.d 2>/dev/null && rmdir $(D)$(sysconfdir)/fail2ban/{jail.d,} 2>/dev/null || :
 ifeq ($(DESTDIR),)
 	[ ! -d /run/systemd/system ] || systemctl daemon-reload
 endif
