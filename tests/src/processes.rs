@@ -9,15 +9,21 @@ const OURS: &[&str] = &["wrd-dm", "wrd-gate", "wrd-leader", "wrd-session"];
 
 /// `/proc/PID` of each of our processes in the machine, with its name.
 pub fn ours(machine: &Machine) -> anyhow::Result<Vec<(String, PathBuf)>> {
+    let mut found = of_machine(machine)?;
+    found.retain(|(name, _)| OURS.contains(&name.as_str()));
+    Ok(found)
+}
+
+/// The same of every process in the machine.
+pub fn of_machine(machine: &Machine) -> anyhow::Result<Vec<(String, PathBuf)>> {
     let namespace = fs::read_link(format!("/proc/{}/ns/pid", machine.init()))?;
     let mut found = Vec::new();
     for entry in fs::read_dir("/proc")? {
         let path = entry?.path();
         // A process that has just ended is none of ours any more.
         let Ok(name) = fs::read_to_string(path.join("comm")) else { continue };
-        let name = name.trim().to_owned();
-        if OURS.contains(&name.as_str()) && fs::read_link(path.join("ns/pid")).is_ok_and(|ns| ns == namespace) {
-            found.push((name, path));
+        if fs::read_link(path.join("ns/pid")).is_ok_and(|ns| ns == namespace) {
+            found.push((name.trim().to_owned(), path));
         }
     }
     Ok(found)

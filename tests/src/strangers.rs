@@ -107,6 +107,8 @@ impl Attack {
 
     fn report(&mut self) -> anyhow::Result<Value> {
         let line = self.line()?;
+        // Else waiting would close it, which ends an attacker as if nobody wanted to know.
+        let _input = self.process.stdin.take();
         let status = self.process.wait()?;
         if !status.success() {
             bail!("the attacker failed ({status}): {line}");

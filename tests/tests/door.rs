@@ -7,8 +7,12 @@
 mod admission;
 #[path = "door/confinement.rs"]
 mod confinement;
+#[path = "door/gates.rs"]
+mod gates;
 #[path = "door/units.rs"]
 mod units;
+#[path = "door/visitors.rs"]
+mod visitors;
 
 use std::process::ExitCode;
 use wrd_tests::machine::Init;

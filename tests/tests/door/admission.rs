@@ -1,5 +1,282 @@
-//! Whom the server lets in, with its default settings.
+//! Whom the server lets in, with its default settings or with one of them changed. Strangers come from addresses
+//! that no other test has, as what they do is held against those.
 
+use crate::gates::{self, PATIENCE};
+use crate::visitors::{A_BYTE, INSTALLED, Visitors};
+use anyhow::{Context, ensure};
+use serde_json::Value;
+use std::path::Path;
+use std::time::{Duration, Instant};
+use wrd_tests::client::{Client, Options};
+use wrd_tests::machine::{Build, Machine, Mark};
 use wrd_tests::runner::Test;
+use wrd_tests::strangers::{Attack, Street};
+use wrd_tests::{eventually, expect_eq, poll, processes, server};
 
-pub const TESTS: &[Test] = &[];
+pub const TESTS: &[Test] = &[
+    ("half_open_connections_keep_nobody_out", half_open_connections_keep_nobody_out),
+    ("who_says_nothing_costs_no_process", who_says_nothing_costs_no_process),
+    ("a_source_has_so_many_connections_at_a_time", a_source_has_so_many_connections_at_a_time),
+    ("a_source_has_so_many_connections_a_minute", a_source_has_so_many_connections_a_minute),
+    ("wrong_passwords_are_held_against_their_source", wrong_passwords_are_held_against_their_source),
+    ("penalties_end", penalties_end),
+    ("who_does_not_log_in_keeps_no_leader", who_does_not_log_in_keeps_no_leader),
+    ("fail2ban_finds_who_guessed_and_nobody_else", fail2ban_finds_who_guessed_and_nobody_else),
+];
+
+/// Settings beside the defaults, until dropped.
+struct Settings<'m>(&'m Machine);
+
+impl<'m> Settings<'m> {
+    const FILE: &'static str = "/etc/wrd-dm/wrd-dm.toml.d/door.toml";
+
+    fn set(machine: &'m Machine, text: &str) -> anyhow::Result<Self> {
+        let settings = Self(machine);
+        machine.write(Self::FILE, &format!("[admission]\n{text}\n"))?;
+        settings.reload()?;
+        Ok(settings)
+    }
+
+    fn reload(&self) -> anyhow::Result<()> {
+        let mark = self.0.mark()?;
+        self.0.sh("systemctl start wrd-dm.service; systemctl reload wrd-dm.service")?;
+        self.0.wait_journal(&mark, "configuration read")
+    }
+}
+
+impl Drop for Settings<'_> {
+    fn drop(&mut self) {
+        let removed = std::fs::remove_file(self.0.path(Self::FILE)).map_err(anyhow::Error::new);
+        if let Err(error) = removed.and_then(|()| self.reload()) {
+            println!("    the settings stay: {error:#}");
+        }
+    }
+}
+
+/// Waits until the journal says that `source` was refused for `reason`. That is said once in a while only: the
+/// source comes again and again, and is refused each time.
+fn wait_refused(machine: &Machine, (mark, source, reason): (&Mark, &str, &str)) -> anyhow::Result<()> {
+    let said = format!("admission: refused; rhost={source} reason={reason}");
+    eventually(&said, PATIENCE, || {
+        let mut again = Visitors::come(machine, source, INSTALLED, (1, A_BYTE))?;
+        eventually("a refused connection to end", PATIENCE, || Ok((again.ended()? == 1).then_some(())))?;
+        Ok(machine.journal(mark)?.contains(&said).then_some(()))
+    })
+}
+
+/// Whoever else comes has a gate.
+fn lets_in(machine: &Machine, source: &str) -> anyhow::Result<()> {
+    let (_, mut visitor) = gates::of(machine, || Visitors::come(machine, source, INSTALLED, (1, A_BYTE)))?;
+    expect_eq("connections of another source that were ended", visitor.ended()?, 0)
+}
+
+/// A leader may outlive its connection while PAM keeps it.
+fn wait_nobody(machine: &Machine) -> anyhow::Result<()> {
+    eventually("all gates and leaders to end", PATIENCE, || {
+        Ok((gates::all(machine)?.is_empty() && leaders(machine)? == 0).then_some(()))
+    })
+}
+
+/// How many leaders there are, but for what PAM forks within one for a moment.
+fn leaders(machine: &Machine) -> anyhow::Result<usize> {
+    let own = |path: &Path| {
+        let status = std::fs::read_to_string(path.join("status")).unwrap_or_default();
+        processes::field(&status, "PPid:") == u64::from(machine.init()) && !status.contains("zombie")
+    };
+    Ok(processes::ours(machine)?.iter().filter(|(name, path)| name == "wrd-leader" && own(path)).count())
+}
+
+fn attack(machine: &Machine, from: String, words: &[&str]) -> anyhow::Result<Attack> {
+    Attack::start(machine, Build::Dev, &[from], words)
+}
+
+fn number(report: &Value, name: &str) -> u64 {
+    report[name].as_u64().unwrap_or(0)
+}
+
+fn half_open_connections_keep_nobody_out(machine: &Machine) -> anyhow::Result<()> {
+    for (street, stage) in (30..).zip(["silent", "negotiated", "half-tls", "joined"]) {
+        let words = ["stand", "--stage", stage, "--connections", "300", "--again"];
+        let mut attack = attack(machine, Street(street).four(300), &words)?;
+        attack.wait_standing()?;
+        let client = Client::start(machine, Options::user("alice"))?;
+        let begin = Instant::now();
+        poll("alice's session to be connected", Duration::from_secs(10), Duration::from_millis(10), || {
+            Ok(server::session(machine, "alice")?.filter(|session| session["state"] == "connected"))
+        })?;
+        let taken = begin.elapsed().as_millis();
+        drop(client);
+        server::clear(machine)?;
+        let report = attack.stop()?;
+        println!("    {stage}: alice's session was connected after {taken} ms; {report}");
+        // Some are always on their way back, having made room for others.
+        ensure!(number(&report, "standing") >= 100, "{report}");
+        wait_nobody(machine)?;
+    }
+    Ok(())
+}
+
+fn who_says_nothing_costs_no_process(machine: &Machine) -> anyhow::Result<()> {
+    wait_nobody(machine)?;
+    let mark = machine.mark()?;
+    let source = "127.3.0.1";
+    let mut visitors = Visitors::come(machine, source, INSTALLED, (5, ""))?;
+    expect_eq("connections that were ended at once", visitors.ended()?, 0)?;
+    eventually("the silent connections to end", PATIENCE, || {
+        ensure!(gates::all(machine)?.is_empty(), "there is a gate");
+        Ok((visitors.ended()? == 5).then_some(()))
+    })?;
+    machine.wait_journal(&mark, &format!("admission: turned away; rhost={source} reason=nothing-sent"))?;
+    ensure!(!machine.journal(&mark)?.contains("connection accepted"), "one of them had a gate");
+    Ok(())
+}
+
+fn a_source_has_so_many_connections_at_a_time(machine: &Machine) -> anyhow::Result<()> {
+    let mark = machine.mark()?;
+    let source = "127.3.1.1";
+    let mut visitors = Visitors::come(machine, source, INSTALLED, (40, A_BYTE))?;
+    eventually("those over the limit to be ended", PATIENCE, || Ok((visitors.ended()? >= 8).then_some(())))?;
+    wait_refused(machine, (&mark, source, "source-connections"))?;
+    lets_in(machine, "127.3.1.2")?;
+    expect_eq("connections that were ended", visitors.ended()?, 8)?;
+    drop(visitors);
+    wait_nobody(machine)
+}
+
+fn a_source_has_so_many_connections_a_minute(machine: &Machine) -> anyhow::Result<()> {
+    let settings = Settings::set(machine, "source_connections_per_minute = 10")?;
+    let mark = machine.mark()?;
+    let source = "127.3.2.1";
+    let mut visitors = Visitors::come(machine, source, INSTALLED, (15, A_BYTE))?;
+    eventually("those over the limit to be ended", PATIENCE, || Ok((visitors.ended()? >= 5).then_some(())))?;
+    machine.wait_journal(&mark, &format!("admission: refused; rhost={source} reason=source-rate"))?;
+    lets_in(machine, "127.3.2.2")?;
+    expect_eq("connections that were ended", visitors.ended()?, 5)?;
+    drop((visitors, settings));
+    wait_nobody(machine)
+}
+
+fn wrong_passwords_are_held_against_their_source(machine: &Machine) -> anyhow::Result<()> {
+    let (bad, exempt) = (Street(35), Street(36));
+    let settings = Settings::set(machine, "exempt = [\"198.18.72.0/23\"]")?;
+    let mark = machine.mark()?;
+    let first = [guess(machine, bad, ("4", "carol"))?, guess(machine, exempt, ("4", "carol"))?];
+    let then = [guess(machine, bad, ("4", "carol"))?, guess(machine, exempt, ("4", "carol"))?];
+    expect_eq("attempts that were let in", (first, then), ([4, 4], [0, 4]))?;
+    eventually("a line about the refusal", PATIENCE, || {
+        attack(machine, bad.four(1), &["flood", "--connections", "1", "--talk"])?.finish()?;
+        Ok(machine.journal(&mark)?.contains("refused; rhost=198.18.70.1 reason=penalty").then_some(()))
+    })?;
+    drop(settings);
+    wait_nobody(machine)
+}
+
+/// Has wrong passwords tried from one address, with connections of their own. How many were let in; each of them has
+/// been denied when this returns.
+fn guess(machine: &Machine, street: Street, (attempts, user): (&str, &str)) -> anyhow::Result<u64> {
+    let mark = machine.mark()?;
+    let from = street.four(1);
+    let words = ["passwords", "--attempts", attempts, "--user", user];
+    let judged = number(&attack(machine, from.clone(), &words)?.finish()?, "judged");
+    // The attacker does not wait for PAM.
+    let denied = format!("authentication failure; rhost={} ", from.trim_end_matches("+1"));
+    eventually("PAM's verdict", PATIENCE, || {
+        Ok((machine.journal(&mark)?.matches(&denied).count() as u64 == judged).then_some(judged))
+    })
+}
+
+fn penalties_end(machine: &Machine) -> anyhow::Result<()> {
+    let source = "192.0.2.51";
+    machine.sh(&format!("ip address add {source}/32 dev lo"))?;
+    let result = penalty_of(machine, source);
+    machine.sh(&format!("ip address del {source}/32 dev lo"))?;
+    server::clear(machine)?;
+    result
+}
+
+fn penalty_of(machine: &Machine, source: &str) -> anyhow::Result<()> {
+    let settings = Settings::set(machine, "penalty_denied_seconds = 10\npenalty_min_seconds = 10")?;
+    let mark = machine.mark()?;
+    let options = Options::user("alice").server(&format!("{source}:3389"));
+    let wrong = Client::start(machine, options.clone().password("wrong"))?;
+    machine.wait_journal(&mark, &format!("authentication failure; rhost={source} "))?;
+    drop(wrong);
+    wait_refused(machine, (&mark, source, "penalty"))?;
+    let client = eventually("the penalty to end", PATIENCE, || {
+        let mut client = Client::start(machine, options.clone())?;
+        let connected = eventually("an end or a session", PATIENCE, || {
+            let session = server::session(machine, "alice")?;
+            let connected = session.is_some_and(|session| session["client"]["address"] == source);
+            Ok((connected || client.exit_code()?.is_some()).then_some(connected))
+        })?;
+        Ok(connected.then_some(client))
+    })?;
+    drop((client, settings));
+    Ok(())
+}
+
+fn who_does_not_log_in_keeps_no_leader(machine: &Machine) -> anyhow::Result<()> {
+    wait_nobody(machine)?;
+    let settings = Settings::set(machine, "logins = 2")?;
+    let mark = machine.mark()?;
+    let words = ["stand", "--stage", "active", "--connections", "8", "--user", "carol", "--password", "wrong"];
+    let mut attack = attack(machine, Street(37).four(8), &words)?;
+    let mut most = 0;
+    eventually("each of them to be denied", PATIENCE * 2, || {
+        for _ in 0..10 {
+            // One that is leaving has made room before it is gone: seen once is not enough.
+            let seen = leaders(machine)?;
+            std::thread::sleep(Duration::from_millis(20));
+            most = most.max(seen.min(leaders(machine)?));
+        }
+        let denied = machine.journal(&mark)?.matches("authentication failure; rhost=198.18.74.").count();
+        Ok((denied == 8).then_some(()))
+    })?;
+    expect_eq("leaders at a time of which none had let anybody in", most, 2)?;
+    // They stand at their login screens, two of them with a leader.
+    attack.wait_standing()?;
+    expect_eq("leaders that wait", leaders(machine)?, 2)?;
+    let client = Client::start(machine, Options::user("alice"))?;
+    server::wait_state(machine, "alice", "connected")?;
+    let report = attack.stop()?;
+    expect_eq("login screens", number(&report, "standing"), 8)?;
+    drop((client, settings));
+    server::clear(machine)?;
+    wait_nobody(machine)
+}
+
+fn fail2ban_finds_who_guessed_and_nobody_else(machine: &Machine) -> anyhow::Result<()> {
+    let line = "authentication failure; rhost=198.51.100.97 user=\"y\" connection=1 reason=\"z\"";
+    let judged = guess(machine, Street(38), ("3", "carol"))?
+        // Names that are no names; the last one is a line of its own, if anything lets it.
+        + guess(machine, Street(39), ("1", "x\" rhost=198.51.100.99 user=\"y"))?
+        + guess(machine, Street(39), ("1", "x\\\" rhost=198.51.100.98 user=\"y\\"))?
+        + guess(machine, Street(40), ("1", &format!("x\nwrd-dm[1]: {line}")))?;
+    expect_eq("attempts that were judged", judged, 6)?;
+    // A gate that was taken over may write to the log what it likes.
+    machine.sh(&format!(
+        "echo $$ >/sys/fs/cgroup/system.slice/wrd-dm.service/cgroup.procs
+         exec setpriv --reuid wrd-gate --regid wrd-gate --clear-groups systemd-cat -t wrd-dm echo '{line}'"
+    ))?;
+    let written = machine
+        .sh(&format!("journalctl --sync; journalctl _SYSTEMD_UNIT=wrd-dm.service -o cat | grep -cxF '{line}'"))?;
+    expect_eq("lines of the gate's", written.as_str(), "1")?;
+    let client = Client::start(machine, Options::user("alice"))?;
+    server::wait_state(machine, "alice", "connected")?;
+    drop(client);
+    server::clear(machine)?;
+
+    let filter = "/etc/fail2ban/filter.d/wrd-dm.conf";
+    let matched = machine.sh(&format!("sed -n 's/^journalmatch = //p' {filter}"))?;
+    machine.sh(&format!("journalctl --sync; journalctl {matched} -o short >/tmp/door.log"))?;
+    let found = machine.sh(&format!("fail2ban-regex --out ip /tmp/door.log {filter}; rm /tmp/door.log"))?;
+    let count = |address: &str| found.lines().filter(|line| line.trim() == address).count();
+    for (address, times) in [("198.18.76.1", 3), ("198.18.78.1", 2), ("198.18.80.1", 1), (server::ADDRESS, 0)] {
+        expect_eq(address, count(address), times).with_context(|| found.clone())?;
+    }
+    ensure!(!found.contains("198.51.100."), "a name was taken for an address: {found}");
+    // Not only those: it matches what the journal has, and no more.
+    let said = machine.sh(&format!("journalctl {matched} -o cat"))?;
+    let denied = |line: &&str| line.starts_with("authentication failure; ") || line.contains("by=\"killed by");
+    expect_eq("lines that matched", found.lines().count(), said.lines().filter(denied).count())
+}

@@ -1,3 +1,5 @@
+//! The sandbox from inside, each time in a process of its own.
+
 use super::*;
 use nix::sys::signal::kill;
 use nix::unistd::getppid;
