@@ -353,31 +353,58 @@ impl Admission {
         }
     }
 
-    /// Gives leaders to those in line, as far as there are any: first to the source that has the fewest,
-    /// then in order. Where there are none left, those that only wait for a user to try again are taken
-    /// away: otherwise a few who never do would keep everybody out.
+    /// Gives leaders to those in line, as far as there are any: first to the source that has the fewest, then in
+    /// order. None has more than its share, so that what one guess says of a source is known before the next ones
+    /// are tried. Where there are none left, those that only wait for a user to try again are taken away: otherwise
+    /// a few who never do would keep everybody out.
     fn serve_line(&mut self, now: Instant) {
         let most = self.rules.admission.logins as usize;
+        let share = (most / SHARES).max(1);
+        let is_full = |held: &BTreeMap<Source, usize>, guest: &Guest| {
+            !guest.exempt && held.get(&guest.source).is_some_and(|held| *held >= share)
+        };
         while self.leaders.len() < most {
-            let held = counted(self.leaders.values().map(|leader| leader.source));
+            let held = self.held();
             let line = self.guests.iter_mut().filter_map(|(id, guest)| Some((guest.in_line?, *id, guest)));
+            let line = line.filter(|(_, _, guest)| !is_full(&held, guest));
             let next = line.min_by_key(|(since, id, guest)| (held.get(&guest.source).copied(), *since, *id));
-            let Some((_, id, guest)) = next else { return };
+            let Some((_, id, guest)) = next else { break };
             guest.in_line = None;
             let (source, exempt) = (guest.source, guest.exempt);
+            if !exempt && self.sources.penalty(source, now).is_some() {
+                self.actions.push_back(Action::RefuseLogin(id, PENALTY));
+                continue;
+            }
             self.leaders.insert(id, Leader { source, exempt, heard: now, state: LeaderState::Trying });
             self.actions.push_back(Action::OpenLeader(id));
         }
-        let wanted = self.count(|guest| guest.in_line.is_some());
-        let parting = self.leaders.values().filter(|leader| leader.state == LeaderState::Parting).count();
+        let held = self.held();
+        let line = self.guests.values().filter(|guest| guest.in_line.is_some());
+        let (full, others): (Vec<&Guest>, Vec<&Guest>) = line.partition(|guest| is_full(&held, guest));
+        let (others, full) = (others.len(), counted(full.into_iter().map(|guest| guest.source)));
+        self.make_leaders_part(others, |_| true, now);
+        for (source, wanted) in full {
+            self.make_leaders_part(wanted, |leader| leader.source == source, now);
+        }
+    }
+
+    /// Sees to it that `wanted` of these leaders are ending, as far as there are idle ones.
+    fn make_leaders_part(&mut self, wanted: usize, of: impl Fn(&Leader) -> bool, now: Instant) {
+        let parting = |leader: &&Leader| of(leader) && leader.state == LeaderState::Parting;
+        let parting = self.leaders.values().filter(parting).count();
         for _ in parting..wanted {
-            let held = counted(self.leaders.values().map(|leader| leader.source));
-            let idle = self.leaders.iter_mut().filter(|(_, leader)| leader.is_idle(now));
+            let held = self.held();
+            let idle = self.leaders.iter_mut().filter(|(_, leader)| of(leader) && leader.is_idle(now));
             let longest = idle.max_by_key(|(_, leader)| (held.get(&leader.source).copied(), Reverse(leader.heard)));
             let Some((id, leader)) = longest else { return };
             leader.state = LeaderState::Parting;
             self.actions.push_back(Action::RefuseLogin(*id, BUSY));
         }
+    }
+
+    /// How many leaders each source has.
+    fn held(&self) -> BTreeMap<Source, usize> {
+        counted(self.leaders.values().map(|leader| leader.source))
     }
 
     fn count(&self, which: impl Fn(&Guest) -> bool) -> usize {
@@ -438,6 +465,8 @@ fn counted(sources: impl Iterator<Item = Source>) -> BTreeMap<Source, usize> {
 
 /// A real client speaks at once; this is for lines that lose packets.
 const SILENCE: Duration = Duration::from_secs(10);
+/// One source has at most one of so many parts of the leaders.
+const SHARES: usize = 4;
 /// Each costs a descriptor and nothing else.
 const WAITING: usize = 1024;
 /// A client that needs to ask nobody is logged in by then.

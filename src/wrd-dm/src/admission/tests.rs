@@ -256,7 +256,17 @@ impl World {
         assert!(self.count(gates) <= self.rules.connections);
         let silent = self.count(|place| *place == Place::Silent) > 0;
         assert_eq!(self.room.next_deadline().is_some(), silent, "a deadline exactly while somebody is silent");
-        assert!(self.leaders.len() == rules.logins as usize || self.in_line.is_empty(), "a login waits for nothing");
+        let share = (rules.logins as usize / 4).max(1);
+        let has_share = |address| {
+            !self.is_exempt(address) && self.leaders.values().filter(|other| **other == address).count() >= share
+        };
+        assert!(
+            self.leaders.len() == rules.logins as usize || self.in_line.iter().all(|id| has_share(self.guests[id].0)),
+            "a login waits for nothing"
+        );
+        for address in self.leaders.values().filter(|address| !self.is_exempt(**address)) {
+            assert!(self.leaders.values().filter(|other| *other == address).count() <= share, "more than its share");
+        }
         assert!(self.room.sources.len() <= Sources::MOST);
         assert_eq!(self.room.guests.len(), self.guests.len());
     }
@@ -465,6 +475,31 @@ fn a_login_takes_the_place_of_one_that_only_waits_and_else_its_turn() {
     assert!(world.in_line.contains(&ids[2]), "until its process has ended");
     world.leader_ends(ids[0]);
     assert!(world.leaders.contains_key(&ids[2]));
+}
+
+#[test]
+fn one_source_guesses_a_few_at_a_time_and_then_no_more() {
+    let mut world = World::new(rules(), 1);
+    let guesses: Vec<_> = (0..20).map(|_| world.arrive(address(1)).unwrap()).collect();
+    for id in &guesses {
+        world.speak(*id);
+        world.submit(*id);
+    }
+    assert_eq!((world.leaders.len(), world.in_line.len()), (8, 12), "a quarter of all");
+    // Others are served meanwhile.
+    let other = world.arrive(address(2)).unwrap();
+    world.speak(other);
+    world.submit(other);
+    assert!(world.leaders.contains_key(&other));
+    for id in &guesses[..8] {
+        world.deny(*id);
+        world.leave(*id, None);
+        world.leader_ends(*id);
+    }
+    // What the first ones have brought upon the source holds for those in line.
+    assert!(world.in_line.is_empty());
+    // The first three made room for those behind them; two of these came before the penalty.
+    assert_eq!((world.leaders.len(), world.refused_logins), (3, 13));
 }
 
 #[test]
