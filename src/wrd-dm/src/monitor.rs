@@ -137,7 +137,8 @@ impl Monitor {
     fn gate_ended(&mut self, id: ConnectionId, end: &End) {
         // Its last words may be here and not heard yet.
         if let Some(wire) = self.sockets.gates.remove(&id) {
-            while let Ok(message) = wire.receive() {
+            // Or others speak on in its place, without an end.
+            for message in std::iter::from_fn(|| wire.receive().ok()).take(LAST_WORDS) {
                 self.table.gate_says(id, message, Instant::now());
             }
             self.perform_all();
@@ -405,5 +406,7 @@ impl Monitor {
     }
 }
 
+/// More than a gate says in all of its life.
+const LAST_WORDS: usize = 16;
 /// The exit code of a Rust program that panics.
 const PANICKED: i32 = 101;

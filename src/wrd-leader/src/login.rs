@@ -145,7 +145,11 @@ impl Login {
                 tracing::debug!("the client went away before it logged in");
                 Ok(None)
             }
-            Err(error) => Err(error).context("a message of the gate's"),
+            Err(error) => {
+                tracing::warn!("the gate is not understood: {error}");
+                self.tell_monitor(&FromLeader::Broken { reason: Line::truncated(&error.to_string()) });
+                Ok(None)
+            }
         }
     }
 

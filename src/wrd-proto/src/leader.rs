@@ -37,4 +37,6 @@ pub enum FromLeader {
     SessionFailed { text: Line },
     /// The login was denied (for the journal and for counting); the leader goes on or closes.
     Denied { user: UserName, text: Line },
+    /// The gate does not keep to the protocol of the login; the leader ends.
+    Broken { reason: Line },
 }

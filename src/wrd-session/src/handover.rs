@@ -286,7 +286,10 @@ impl<S: Source + 'static> State<S> {
     fn take_away(&mut self, key: Key) {
         if let Some(link) = self.links.remove(&key) {
             self.forget(&link);
-            self.has_left(key, link.connection);
+            // Of one that was sent away this has been said.
+            if !matches!(link.stage, Stage::Leaving) {
+                self.has_left(key, link.connection);
+            }
         }
     }
 
@@ -294,8 +297,9 @@ impl<S: Source + 'static> State<S> {
         if self.attached == Some(key) {
             self.attached = None;
             self.source.release_all();
-            self.report(&FromWorker::Detached { connection });
         }
+        // One that never came to its transcript was offered all the same, and counts as attached elsewhere.
+        self.report(&FromWorker::Detached { connection });
     }
 
     fn forget(&self, link: &Link) {

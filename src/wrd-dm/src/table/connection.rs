@@ -48,6 +48,8 @@ pub enum Stage {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Gate {
     Runs,
+    /// It has said its last word, and is about to end.
+    Done,
     /// It has closed its channel, as it does by ending, which is yet to be seen.
     Closed,
     /// It is being killed, and told nothing any more.
@@ -101,7 +103,7 @@ impl Connection {
 
     /// Its end needs no further explanation: it said why, or we ended it.
     pub fn is_explained(&self) -> bool {
-        self.gate == Gate::Killed || self.stage == Stage::Over
+        matches!(self.gate, Gate::Done | Gate::Killed) || self.stage == Stage::Over
     }
 
     /// Somebody is still there to get a desktop.
@@ -154,9 +156,14 @@ impl Table {
 
     /// The gate asks or tells something.
     pub fn gate_says(&mut self, id: ConnectionId, message: ToMonitor, now: Instant) {
-        if self.connections.get(&id).is_some_and(|connection| connection.gate == Gate::Runs)
-            && let Err(fault) = self.ask(id, requests::of_gate(&message), |table| table.serve_gate(id, message, now))
-        {
+        let Some(connection) = self.connections.get(&id) else { return };
+        let rule = requests::of_gate(&message);
+        let served = match connection.gate {
+            Gate::Runs => self.ask(id, rule, |table| table.serve_gate(id, message, now)),
+            Gate::Done => Err(format!("{} after its last word", rule.name)),
+            Gate::Closed | Gate::Killed | Gate::Gone => Ok(()),
+        };
+        if let Err(fault) = served {
             self.broken(id, &fault);
         }
     }
@@ -216,6 +223,7 @@ impl Table {
                 self.act(Action::Release(id));
             }
             ToMonitor::Failed { stage, reason } => {
+                connection.gate = Gate::Done;
                 let client = connection.client.clone();
                 self.note(Note::GateFailed { id, client, stage, reason });
                 self.over(id);
@@ -240,6 +248,7 @@ impl Table {
                 self.note(Note::LoggedIn { id, client, uid, user: user.clone() });
                 self.wait_for_session(uid, id, user, now);
             }
+            FromLeader::Broken { reason } => self.broken(id, &format!("it told its leader {reason}")),
             FromLeader::SessionReady => {
                 if let Stage::Starting(uid) = connection.stage {
                     self.session_ready(uid, id);
@@ -338,7 +347,7 @@ impl Table {
 
     fn end_gate(&mut self, id: ConnectionId) {
         if let Some(connection) = self.connections.get_mut(&id)
-            && matches!(connection.gate, Gate::Runs | Gate::Closed)
+            && matches!(connection.gate, Gate::Runs | Gate::Done | Gate::Closed)
         {
             connection.gate = Gate::Killed;
             self.act(Action::EndGate(id));

@@ -9,11 +9,12 @@ use wrd_proto::gate::ToMonitor;
 use wrd_proto::leader::FromLeader;
 use wrd_proto::session::FromSession;
 
-/// What a gate and the leader of its login may say, by the connection's stage. All of it once; Denied five times.
+/// What a gate and the leader of its login may say, by the connection's stage. All of it once, Denied five times; the
+/// gate nothing after Failed.
 const ALLOWED: &[(&str, &str)] = &[
     ("Unsigned", "Sign Failed"),
     ("Signed", "Screen OpenLogin Failed"),
-    ("Login", "Screen Failed Denied Authenticated"),
+    ("Login", "Screen Failed Denied Authenticated Broken"),
     ("Starting", "Screen Failed SessionReady SessionFailed"),
     ("Waiting", "Screen Failed"),
     ("Attaching", "Screen Failed"),
@@ -56,7 +57,9 @@ impl Model {
     fn allows(&self, name: &'static str) -> bool {
         let row = ALLOWED.iter().find(|(stage, _)| *stage == self.stage).map_or("", |(_, row)| row);
         let most = if name == "Denied" { 5 } else { 1 };
-        row.split(' ').any(|allowed| allowed == name) && self.times(name) < most
+        let is_gates = ["Sign", "Screen", "OpenLogin", "Relaying", "Failed"].contains(&name);
+        let over = is_gates && self.times("Failed") > 0;
+        row.split(' ').any(|allowed| allowed == name) && self.times(name) < most && !over
     }
 
     fn allows_session(&self, name: &'static str) -> bool {
@@ -76,6 +79,10 @@ impl Model {
             "OpenLogin" => (self.stage, self.leader_speaks) = ("Login", true),
             // Nobody has a session yet: this login's leader is told to start one.
             "Authenticated" => (self.stage, self.authenticated) = ("Starting", true),
+            // Nobody is there any more to be brought to it.
+            "SessionReady" if self.times("Failed") > 0 => {
+                (self.stage, self.leader_speaks, self.phase) = ("Over", false, "Joining");
+            }
             "SessionReady" => (self.stage, self.leader_speaks, self.phase) = ("Waiting", false, "Joining"),
             "SessionFailed" => (self.stage, self.leader_speaks) = ("Over", false),
             "Relaying" => self.stage = "Relaying",
@@ -128,6 +135,7 @@ fn every_word() -> Vec<Word> {
         Word::Gate(ToMonitor::Failed { stage: wrd_proto::gate::Stage::Tls, reason: text() }),
         Word::Leader(FromLeader::Denied { user: user(), text: text() }),
         Word::Leader(FromLeader::Authenticated { uid: UID, user: user() }),
+        Word::Leader(FromLeader::Broken { reason: text() }),
         Word::Leader(FromLeader::SessionReady),
         Word::Leader(FromLeader::SessionFailed { text: text() }),
         Word::Session(FromSession::Description(described())),
@@ -219,10 +227,11 @@ proptest! {
             let running = model.phase != "none" || (heard && allowed && said == "SessionReady");
             let done = settle(&mut table, now, running);
             let wrong = heard && !allowed;
-            prop_assert_eq!(done.broken, wrong && !is_session, "{} while {}", said, model.stage);
+            let ends = (wrong && !is_session) || (heard && said == "Broken");
+            prop_assert_eq!(done.broken, ends, "{} while {}", said, model.stage);
             prop_assert_eq!(done.session_fault, wrong && is_session, "{} while {}", said, model.phase);
-            prop_assert_eq!(done.ended, wrong && !is_session, "{} while {}", said, model.stage);
-            if wrong {
+            prop_assert_eq!(done.ended, ends, "{} while {}", said, model.stage);
+            if wrong || ends {
                 // Nothing more is heard of it, whatever was allowed before.
                 break;
             }

@@ -53,6 +53,7 @@ pub fn of_leader(message: &FromLeader) -> &'static Rule<Stage> {
     match message {
         FromLeader::Denied { .. } => &DENIED,
         FromLeader::Authenticated { .. } => &AUTHENTICATED,
+        FromLeader::Broken { .. } => &BROKEN,
         FromLeader::SessionReady => &SESSION_READY,
         FromLeader::SessionFailed { .. } => &SESSION_FAILED,
     }
@@ -81,6 +82,7 @@ const FAILED: Rule<Stage> = rule("Failed", |stage| !matches!(stage, Stage::Relay
 // A leader's.
 const DENIED: Rule<Stage> = deciding("Denied", |stage| matches!(stage, Stage::Login), Times::AtMost(MAX_TRIES));
 const AUTHENTICATED: Rule<Stage> = deciding("Authenticated", |stage| matches!(stage, Stage::Login), Times::Once);
+const BROKEN: Rule<Stage> = rule("Broken", |stage| matches!(stage, Stage::Login), Times::Once);
 const SESSION_READY: Rule<Stage> = rule("SessionReady", |stage| matches!(stage, Stage::Starting(_)), Times::Once);
 const SESSION_FAILED: Rule<Stage> = rule("SessionFailed", |stage| matches!(stage, Stage::Starting(_)), Times::Once);
 

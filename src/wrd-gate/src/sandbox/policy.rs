@@ -85,18 +85,23 @@ const RULES: &[Rule] = &[
     always("recvfrom", libc::SYS_recvfrom),
     only("sendto", libc::SYS_sendto, &[&[Argument { index: 4, mask: u64::MAX, value: 0 }]]),
     always("writev", libc::SYS_writev), // TLS records, several at once
-    always("shutdown", libc::SYS_shutdown),
+    // Not of the log, which is the monitor's as well: nobody could hear either of them any more.
+    only("shutdown", libc::SYS_shutdown, &[&[CLIENT], &[LATER]]),
     always("close", libc::SYS_close),
     // Messages of monitor and leader, and the descriptors that come with them.
     only_login("recvmsg", libc::SYS_recvmsg, &[]),
     only_login("sendmsg", libc::SYS_sendmsg, &[]),
     // The login socket is made non-blocking …
-    only_login("fcntl", libc::SYS_fcntl, &[&[equal(1, libc::F_GETFL as u64)], &[equal(1, libc::F_SETFL as u64)]]),
+    only_login(
+        "fcntl",
+        libc::SYS_fcntl,
+        &[&[equal(1, libc::F_GETFL as u64)], &[LATER, equal(1, libc::F_SETFL as u64)]],
+    ),
     // With debug assertions the standard library looks whether a descriptor is open before it closes it.
     #[cfg(debug_assertions)]
     only("fcntl, F_GETFD", libc::SYS_fcntl, &[&[equal(1, libc::F_GETFD as u64)]]),
     // … and so is the link, in the standard library's way.
-    only_login("ioctl", libc::SYS_ioctl, &[&[equal(1, libc::FIONBIO)]]),
+    only_login("ioctl", libc::SYS_ioctl, &[&[LATER, equal(1, libc::FIONBIO)]]),
     // The log.
     only("write", libc::SYS_write, &[&[equal(0, libc::STDERR_FILENO as u64)]]),
     // The second stage.
@@ -106,6 +111,11 @@ const RULES: &[Rule] = &[
     always("sigaltstack", libc::SYS_sigaltstack),
     always("exit_group", libc::SYS_exit_group),
 ];
+
+/// Descriptor 3.
+const CLIENT: Argument = equal(0, 3);
+/// Descriptors 4 to 7: the monitor, the login, the link.
+const LATER: Argument = Argument { index: 0, mask: 0xffff_fffc, value: 4 };
 
 const fn always(name: &'static str, call: libc::c_long) -> Rule {
     only(name, call, &[])

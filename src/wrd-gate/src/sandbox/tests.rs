@@ -92,6 +92,23 @@ fn inside_a_signal() {
 
 #[test]
 #[ignore = "run by another test"]
+fn inside_the_log_is_shut() {
+    inside();
+    let _ = nix::sys::socket::shutdown(2, nix::sys::socket::Shutdown::Both);
+    done();
+}
+
+#[test]
+#[ignore = "run by another test"]
+fn inside_the_log_blocks_no_more() {
+    use nix::fcntl::{FcntlArg, OFlag, fcntl};
+    inside();
+    let _ = fcntl(std::io::stderr(), FcntlArg::F_SETFL(OFlag::O_NONBLOCK));
+    done();
+}
+
+#[test]
+#[ignore = "run by another test"]
 fn inside_a_message_while_relaying() {
     let (one, _other) = wrd_sys::RawChannel::pair().unwrap();
     let channel = one.typed::<u8, u8>();
@@ -116,6 +133,8 @@ fn what_is_not_listed_kills() {
         "inside_a_new_thread",
         "inside_a_file",
         "inside_a_signal",
+        "inside_the_log_is_shut",
+        "inside_the_log_blocks_no_more",
         "inside_a_message_while_relaying",
     ] {
         let status = in_a_process(&format!("sandbox::tests::{name}"));
