@@ -85,6 +85,8 @@ check:
 test:
 	CARGO="$(CARGO)" CARGO_TARGET_DIR="$(CARGO_TARGET_DIR)" tests/run
 
+# Attacks with ten times as many connections.
+test-all: export WRD_LONG = 1
 test-all: test
 	CARGO="$(CARGO)" CARGO_TARGET_DIR="$(CARGO_TARGET_DIR)" tests/fresh-clone
 

@@ -8,6 +8,7 @@ mod floods;
 mod malformed;
 mod passwords;
 mod scene;
+mod taken_over;
 
 use std::process::ExitCode;
 use wrd_tests::machine::{Init, Machine};
@@ -15,7 +16,7 @@ use wrd_tests::runner::{Plan, Test};
 use wrd_tests::{runner, server, strangers};
 
 fn main() -> ExitCode {
-    let tests: Vec<Test> = [floods::TESTS, malformed::TESTS, passwords::TESTS].concat();
+    let tests: Vec<Test> = [floods::TESTS, malformed::TESTS, passwords::TESTS, taken_over::TESTS].concat();
     runner::run(&Plan { init: Init::Systemd, prepare, restore }, &tests)
 }
 

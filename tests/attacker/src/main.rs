@@ -6,11 +6,13 @@
 
 mod cases;
 mod fields;
+mod foreign;
 mod malformed;
 mod mutate;
 mod net;
 mod passwords;
 mod records;
+mod rogue;
 mod stand;
 mod walk;
 
@@ -91,6 +93,12 @@ enum Attack {
         #[arg(long)]
         typed: bool,
     },
+    /// Has the gates misbehave, where `wrd-rogue-gate` is in their place.
+    Rogue {
+        /// STAGE/ACT [USER PASSWORD]; an act that ends with `foreign` stands for many.
+        #[arg(long)]
+        case: Vec<String>,
+    },
 }
 
 fn main() -> ExitCode {
@@ -125,6 +133,7 @@ fn run(cli: Cli) -> anyhow::Result<Value> {
         Attack::Flips { connections, seed } => cases::run(&net, mutate::cases(connections, seed)),
         Attack::Passwords { attempts, user, typed: true } => Ok(passwords::type_on_screen(&net, attempts, &user)?),
         Attack::Passwords { attempts, user, typed: false } => Ok(passwords::send(&net, attempts, &user)),
+        Attack::Rogue { case } => Ok(rogue::play(&net, &case)),
         Attack::Stand { .. } => unreachable!("done above"),
     }
 }

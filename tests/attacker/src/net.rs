@@ -53,7 +53,8 @@ impl Net {
         Self { to, from, next: AtomicUsize::new(0) }
     }
 
-    fn source(&self) -> IpAddr {
+    /// The next address.
+    pub fn source(&self) -> IpAddr {
         let total: usize = self.from.iter().map(|range| range.count).sum();
         let mut index = self.next.fetch_add(1, Ordering::Relaxed) % total;
         for range in &self.from {
@@ -67,7 +68,11 @@ impl Net {
 
     /// Connects from the next address.
     pub fn dial(&self) -> io::Result<TcpStream> {
-        let source = self.source();
+        self.dial_from(self.source())
+    }
+
+    /// Connects from one of this attacker's addresses.
+    pub fn dial_from(&self, source: IpAddr) -> io::Result<TcpStream> {
         let to = self.to.iter().find(|to| to.is_ipv4() == source.is_ipv4());
         let to = to.ok_or_else(|| io::Error::other(format!("no server for {source}")))?;
         let family = if source.is_ipv4() { AddressFamily::Inet } else { AddressFamily::Inet6 };

@@ -10,8 +10,8 @@ use std::time::Duration;
 /// How many guess at the same time.
 const TOGETHER: usize = 4;
 
-/// Sends each guess with a connection of its own. `judged` came to the login screen that says no; `refused` got
-/// no answer to their guess.
+/// Sends each guess with a connection of its own. `judged` came to the login screen, where PAM's no is said once it
+/// is there, and did not wait for it; `refused` got no answer to their guess.
 pub fn send(net: &Net, attempts: usize, user: &str) -> Value {
     let (next, judged, refused) = (AtomicUsize::new(0), AtomicUsize::new(0), AtomicUsize::new(0));
     std::thread::scope(|scope| {

@@ -1,0 +1,372 @@
+//! Gates that were taken over: a rogue (`tests/attacker/src/bin/wrd-rogue-gate`) stands in the gate's place, says and
+//! does to the monitor, the leader and everything else in reach what no gate may, and serves every honest client by
+//! the real gate. It has no sandbox of its own: what holds here, holds without the gate's.
+
+use crate::scene::{Scene, long};
+use anyhow::{Context, bail, ensure};
+use serde_json::{Map, Value};
+use wrd_tests::machine::Machine;
+use wrd_tests::runner::Test;
+use wrd_tests::{expect_eq, server};
+
+pub const TESTS: &[Test] = &[("a_gate_taken_over", a_gate_taken_over)];
+
+/// What comes of a case. Whatever is not said to be told after the act must not be told.
+enum Fate {
+    /// It breaks the rules: the monitor ends it, the journal has these words, and its source pays as for a crash.
+    Broken(&'static str),
+    /// Nothing is wrong with it, but that it takes too long.
+    Late,
+    /// It ends by itself, and has told this, each time from the beginning of the line.
+    Tells(&'static [&'static str]),
+    /// Its process dies in this way, and its source pays.
+    Crash(&'static str),
+}
+
+use Fate::{Broken, Crash, Late, Tells};
+
+const CLOSED: &str = "its gate closed its channel and lives on";
+const NO_HANDSHAKE: &str = "what it wants signed is no TLS handshake of a server";
+const SILENT_CLOSED: Fate = Tells(&["not sent: the other side closed"]);
+const LEADER_GONE: Fate = Tells(&["login closed"]);
+const NOT_UNDERSTOOD: Fate = Broken("it told its leader ");
+
+/// The stages of a connection that its gate can bring about, and in each what it may not say there. Between login and
+/// link the monitor goes through `Waiting`, `Starting` and `Attaching` by itself; there a gate hits what it hits.
+const REQUESTS: &[(&str, Fate)] = &[
+    ("start/screen", Broken("Screen while Unsigned")),
+    ("start/open-login", Broken("OpenLogin while Unsigned")),
+    ("start/relaying", Broken("Relaying while Unsigned")),
+    ("signed/sign", Broken("Sign while Signed")),
+    ("signed/relaying", Broken("Relaying while Signed")),
+    ("screen/sign", Broken("Sign while Signed")),
+    ("screen/screen", Broken("Screen more than 1 times")),
+    ("screen/relaying", Broken("Relaying while Signed")),
+    ("login/sign", Broken("Sign while Login")),
+    ("login/open-login", Broken("OpenLogin while Login")),
+    ("login/relaying", Broken("Relaying while Login")),
+    ("login/screen-twice", Broken("Screen more than 1 times")),
+    ("denied/sign", Broken("Sign while Login")),
+    ("denied/open-login", Broken("OpenLogin while Login")),
+    ("denied/relaying", Broken("Relaying while Login")),
+    ("refused/sign", Broken("Sign while Over")),
+    ("refused/open-login", Broken("OpenLogin while Over")),
+    ("refused/relaying", Broken("Relaying while Over")),
+    ("starting/sign erin pw-erin", Broken("Sign while ")),
+    ("starting/open-login frank pw-frank", Broken("OpenLogin while ")),
+    ("starting/relaying grace pw-grace", Broken("Relaying while ")),
+    ("linked/sign carol pw-carol", Broken("Sign while Linked(")),
+    ("linked/open-login carol pw-carol", Broken("OpenLogin while Linked(")),
+    ("linked/screen-twice carol pw-carol", Broken("Screen more than 1 times")),
+    // The monitor has closed the channel: nobody listens.
+    ("relaying/sign carol pw-carol", SILENT_CLOSED),
+    ("relaying/screen carol pw-carol", SILENT_CLOSED),
+    ("relaying/open-login carol pw-carol", SILENT_CLOSED),
+    ("relaying/relaying carol pw-carol", SILENT_CLOSED),
+    ("relaying/failed carol pw-carol", SILENT_CLOSED),
+    ("failed/sign", Broken("Sign after its last word")),
+    ("failed/screen", Broken("Screen after its last word")),
+    ("failed/open-login", Broken("OpenLogin after its last word")),
+    ("failed/relaying", Broken("Relaying after its last word")),
+    ("failed/failed", Broken("Failed after its last word")),
+    // Its last words alone are no offence.
+    ("start/failed-forged", Late),
+];
+
+const SIGNATURES: &[(&str, Fate)] = &[
+    ("start/sign-text", Broken(NO_HANDSHAKE)),
+    ("start/sign-nothing", Broken(NO_HANDSHAKE)),
+    ("start/sign-as-client", Broken(NO_HANDSHAKE)),
+    ("start/sign-more", Broken(NO_HANDSHAKE)),
+    ("start/sign-other-scheme", Broken("does not go with the key")),
+    ("start/sign-scheme-zero", Broken("the signature scheme 0x0000 does not go with the key")),
+];
+
+const FRAMES: &[(&str, Fate)] = &[
+    // Which reads like the end of the channel.
+    ("start/frame-empty", Broken(CLOSED)),
+    ("start/frame-one-byte", Broken("a malformed message")),
+    ("start/frame-cut", Broken("a malformed message")),
+    ("start/frame-garbage", Broken("a malformed message")),
+    ("signed/frame-behind", Broken("a malformed message")),
+    ("start/frame-long-length", Broken("a malformed message")),
+    ("start/frame-largest", Broken("a message of 65536 bytes")),
+    ("signed/frame-one-descriptor", Broken("a message with 1 descriptors where 0 are due")),
+    ("signed/frame-many-descriptors", Broken("descriptors where")),
+    ("signed/frame-of-itself", Broken("a message with 4 descriptors where 0 are due")),
+    ("start/flood", Broken(" after its last word")),
+    ("signed/flood", Broken(" after its last word")),
+    ("start/close", Broken(CLOSED)),
+    ("signed/close", Broken(CLOSED)),
+    ("login/close", Broken(CLOSED)),
+    ("signed/shut-write", Broken(CLOSED)),
+    ("start/shut-read", Late),
+    ("start/deaf", Late),
+    ("start/idle", Late),
+    ("login/idle", Late),
+];
+
+/// On the socket to its leader, which is root: it is gone at the first thing that it does not understand, and has told
+/// the monitor.
+const LOGINS: &[(&str, Fate)] = &[
+    ("login/login-empty", LEADER_GONE),
+    ("login/login-garbage", NOT_UNDERSTOOD),
+    ("login/login-cut", NOT_UNDERSTOOD),
+    ("login/login-behind", NOT_UNDERSTOOD),
+    ("login/login-largest", NOT_UNDERSTOOD),
+    ("login/login-descriptors", NOT_UNDERSTOOD),
+    ("login/login-too-long", NOT_UNDERSTOOD),
+    ("login/login-root", Tells(&["denied"])),
+    ("login/login-no-name", Tells(&["denied"])),
+    ("login/login-no-password", Tells(&["denied"])),
+    ("login/login-no-text", Tells(&["denied"])),
+    (
+        "login/login-thousand",
+        Tells(&["sent ", "denied", "denied", "denied", "denied", "denied for good", "login closed"]),
+    ),
+    ("login/login-close", Late),
+    ("relaying/link-garbage carol pw-carol", Tells(&["link closed"])),
+    ("relaying/link-half carol pw-carol", Tells(&["link closed"])),
+    ("relaying/link-flood carol pw-carol", Tells(&["link closed"])),
+];
+
+const PROCESSES: &[(&str, Fate)] = &[
+    // None of these is forbidden by the unit, which starts gates itself; all of them are by the gate's own filter.
+    ("start/process-exec", Tells(&["exec: exit status: 0"])),
+    ("start/process-thread", Tells(&["thread: it runs"])),
+    ("start/process-fork", Tells(&["fork: it runs"])),
+    // Who is first, they or the monitor, is chance.
+    ("start/process-orphans", Tells(&["orphans"])),
+    ("signed/process-orphans", Tells(&["orphans"])),
+    ("screen/process-orphans", Tells(&["orphans"])),
+    ("start/process-abort", Crash("SIGABRT")),
+    ("start/process-panic", Crash("a panic")),
+    ("start/process-stop", Late),
+    ("start/process-log", Broken("Relaying while Unsigned")),
+];
+
+/// Alone, because they share what callers of the control socket of one user may have.
+const CALLERS: &[(&str, Fate)] = &[("start/reach-control-hold", Tells(&["control: "])), ("start/reach", Tells(REACH))];
+
+/// Files and sockets that are not there for the whole unit are ENOENT.
+const REACH: &[&str] = &[
+    "host key: EACCES",
+    "shadow: ENOENT",
+    "a home: EACCES",
+    "memory of the monitor: ENOENT",
+    "environment of the monitor: ENOENT",
+    "memory of the machine: ENOENT",
+    "settings of the kernel: ENOENT",
+    "bus: ENOENT",
+    "write beside the gate: EROFS",
+    "write among the sessions: EACCES",
+    "write beside the sockets: EACCES",
+    "write beside the key: EACCES",
+    "write a setting: EACCES",
+    "write a temporary file: EACCES",
+    "descriptors: 5",
+    "leader's socket: EACCES",
+    "a session's socket: EACCES",
+    "private socket of systemd: ENOENT",
+    "journal: ENOENT",
+    // Nothing comes of it, see `systemd_believes_no_gate`.
+    "notify systemd: done",
+    "network: EAFNOSUPPORT",
+    "netlink: EAFNOSUPPORT",
+    "ptrace: EPERM",
+    "kill: EPERM",
+    "stop: EPERM",
+    "process_vm_readv: EPERM",
+    "pidfd_getfd: EPERM",
+    "slow down: EPERM",
+    "hurry: EACCES",
+    "root: EPERM",
+    "namespaces: EPERM",
+    // Those that are there cannot even be seen.
+    "memory of 0 fellow gates: []",
+    "list: done",
+    "show: NotPermitted",
+    "show by uid: NotPermitted",
+    "disconnect: NotPermitted",
+    "disconnect by uid: NotPermitted",
+    "disconnect by logind: Not",
+    "terminate: NotPermitted",
+    "terminate by uid: NotPermitted",
+    "terminate all: NotPermitted",
+];
+
+/// Whoever has a session because a rogue gate had their password.
+const VICTIMS: [&str; 4] = ["carol", "erin", "frank", "grace"];
+
+fn a_gate_taken_over(machine: &Machine) -> anyhow::Result<()> {
+    machine
+        .sh("for user in erin frank grace; do useradd -m -s /bin/bash $user; echo $user:pw-$user | chpasswd; done")?;
+    let rogue = InPlace::of_the_gate(machine)?;
+    let mut scene = Scene::begin(machine, 30)?;
+    scene.expect_lines("by a fault of its gate", " rhost=198.18.60.");
+
+    let mut outcomes = Map::new();
+    for (case, _) in CALLERS {
+        let mut attack = scene.attack((0, 1), &["rogue", "--case", case])?;
+        // Whatever a gate's uid holds of the control socket, root is answered.
+        while attack.goes_on()? {
+            server::list(machine)?;
+        }
+        outcomes.extend(object(attack.finish()?)?);
+    }
+    let cases: Vec<_> = [REQUESTS, SIGNATURES, FRAMES, LOGINS, PROCESSES].into_iter().flatten().collect();
+    let mut words = vec!["rogue", "--case", "start/foreign"];
+    if long() {
+        words.extend(["--case", "login/login-foreign"]);
+    }
+    words.extend(cases.iter().flat_map(|(case, _)| ["--case", case]));
+    let attack = scene.attack((500, 0), &words)?;
+    scene.life_goes_on()?;
+    outcomes.extend(object(scene.watch(attack)?)?);
+    scene.no_gate_of_strangers_is_left()?;
+
+    let journal = scene.journal()?;
+    let mut wrong = Vec::new();
+    for (case, outcome) in &outcomes {
+        let fate = cases.iter().copied().chain(CALLERS).find(|(name, _)| name == case).map(|(_, fate)| fate);
+        println!("    {case:45} {}", told(outcome).join(" | "));
+        if let Err(error) = judge(fate.unwrap_or_else(|| elsewhere(case)), outcome, &journal) {
+            wrong.push(format!("{case}: {error:#}\n  {outcome}"));
+        }
+    }
+    ensure!(outcomes.len() > cases.len() + 40, "only {} cases were played", outcomes.len());
+    let more = [
+        sources_are_refused_for_a_penalty(&journal),
+        no_orphan_is_heard(&journal),
+        no_line_is_forged(machine, &journal),
+        systemd_believes_no_gate(machine),
+    ];
+    wrong.extend(more.into_iter().filter_map(|result| Some(format!("{:#}", result.err()?))));
+    // The sessions of those in whose name a rogue was let in are there, whole, and nobody is in them.
+    for victim in VICTIMS {
+        if let Err(error) = server::wait_state(machine, victim, "disconnected") {
+            wrong.push(format!("{error:#}: {:?}", server::session(machine, victim)?));
+        }
+    }
+    ensure!(wrong.is_empty(), "{}", wrong.join("\n"));
+    for victim in VICTIMS {
+        machine.sh(&format!("wrdctl terminate {victim}"))?;
+        server::wait_gone(machine, victim)?;
+    }
+    drop(rogue);
+    scene.end()
+}
+
+/// Every message that belongs elsewhere is one that does not belong here, but for the one that does.
+fn elsewhere(case: &str) -> &'static Fate {
+    match case.split_once(":") {
+        Some(("login/login-foreign", "gate-leader-credentials")) => &Late,
+        Some(("login/login-foreign", _)) => &NOT_UNDERSTOOD,
+        _ => &Broken(""),
+    }
+}
+
+fn object(report: Value) -> anyhow::Result<Map<String, Value>> {
+    match report {
+        Value::Object(map) => Ok(map),
+        other => bail!("the report is {other}"),
+    }
+}
+
+/// What the rogue told after its act.
+fn told(outcome: &Value) -> Vec<&str> {
+    let heard = outcome["heard"].as_array().into_iter().flatten().filter_map(Value::as_str);
+    heard.skip_while(|line| *line != "asked").skip(1).collect()
+}
+
+fn judge(fate: &Fate, outcome: &Value, journal: &str) -> anyhow::Result<()> {
+    let heard: Vec<&str> = outcome["heard"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
+    ensure!(heard.contains(&"asked"), "it did not come that far");
+    expect_eq("how the connection was left", outcome["end"].as_str(), Some("Closed"))?;
+    let signatures = heard.iter().filter(|line| **line == "signature").count();
+    ensure!(signatures <= 1, "{signatures} signatures were given");
+    let told = told(outcome);
+    let from = outcome["from"].as_str().context("no address")?;
+    let (words, who, reason) = match fate {
+        Broken(reason) => ("connection broke the rules; ", format!("client={from} "), *reason),
+        Late => ("no login in time; ", format!("client={from}"), ""),
+        Crash(reason) => ("connection ended by a fault of its gate; ", format!("rhost={from} "), *reason),
+        Tells(lines) => {
+            let same = told.len() == lines.len() && told.iter().zip(*lines).all(|(is, begin)| is.starts_with(begin));
+            ensure!(same, "it told {told:?}, expected {lines:?}");
+            return Ok(());
+        }
+    };
+    let own = |line: &str| line == "closed" || line == "login closed" || line.starts_with("sent ");
+    let extra: Vec<_> = told.iter().filter(|line| !own(line) && **line != "denied").collect();
+    ensure!(extra.is_empty(), "it was answered {extra:?}");
+    let line = journal.lines().find(|line| line.starts_with(words) && (line.contains(&who) || line.ends_with(&who)));
+    let line = line.with_context(|| format!("no line {words:?} with {who:?}"))?;
+    ensure!(line.contains(reason), "the journal does not say {reason:?} but: {line}");
+    if !matches!(fate, Late) {
+        expect_eq("whether its source is let in again", outcome["again"].as_bool(), Some(false))?;
+    }
+    Ok(())
+}
+
+/// Which is said of one in ten seconds; nothing else was held against any of them.
+fn sources_are_refused_for_a_penalty(journal: &str) -> anyhow::Result<()> {
+    let lines: Vec<&str> = journal.lines().filter(|line| line.contains("refused; rhost=198.18.60.")).collect();
+    ensure!(!lines.is_empty(), "no line says that a source was refused");
+    let other = lines.iter().find(|line| !line.contains(" reason=penalty "));
+    ensure!(other.is_none(), "a source was refused for something else: {other:?}");
+    Ok(())
+}
+
+/// A child that speaks on in the place of a gate which has ended gets as far as its socket is long.
+fn no_orphan_is_heard(journal: &str) -> anyhow::Result<()> {
+    let counts = journal.lines().filter_map(|line| line.split_once("an orphan has sent ")?.1.split(' ').next());
+    let counts: Vec<usize> = counts.map(str::parse).collect::<Result<_, _>>()?;
+    ensure!(!counts.is_empty(), "no orphan has said anything");
+    ensure!(counts.iter().all(|count| *count < 1000), "the monitor listens on and on to orphans: {counts:?}");
+    Ok(())
+}
+
+/// What a gate writes into the log itself is there, and cannot be taken for its monitor's.
+fn no_line_is_forged(machine: &Machine, journal: &str) -> anyhow::Result<()> {
+    const FORGED: &str = "authentication failure; rhost=203.0.113.66";
+    ensure!(journal.lines().any(|line| line.starts_with(FORGED)), "no rogue has written a line");
+    let own = machine.sh("journalctl --no-pager -q -o cat _SYSTEMD_UNIT=wrd-dm.service _UID=0")?;
+    match own.lines().find(|line| line.starts_with(FORGED)) {
+        Some(line) => bail!("a gate's line passes for the monitor's: {line}"),
+        None => Ok(()),
+    }
+}
+
+/// What a gate tells systemd in the name of the service is not its to tell.
+fn systemd_believes_no_gate(machine: &Machine) -> anyhow::Result<()> {
+    let state = machine.sh("systemctl show -P ActiveState -P StatusText wrd-dm.service")?;
+    ensure!(state.lines().any(|line| line == "active") && !state.contains("taken over"), "systemd says: {state}");
+    Ok(())
+}
+
+/// The rogue in the gate's place. Dropping it puts the gate back.
+struct InPlace<'m>(&'m Machine);
+
+const FOLDER: &str = "/usr/local/libexec/wrd-dm";
+
+impl<'m> InPlace<'m> {
+    fn of_the_gate(machine: &'m Machine) -> anyhow::Result<Self> {
+        let put = Self(machine);
+        // There is a gate at every moment.
+        machine.sh(&format!(
+            "set -e; cd {FOLDER}; mkdir -p real; ln -f wrd-gate real/wrd-gate
+             install -m 0755 /usr/src/wrd-dm/target/debug/wrd-rogue-gate new; mv -f new wrd-gate"
+        ))?;
+        Ok(put)
+    }
+}
+
+impl Drop for InPlace<'_> {
+    fn drop(&mut self) {
+        let back = format!("cd {FOLDER}; [ ! -e real/wrd-gate ] || mv -f real/wrd-gate wrd-gate; rm -rf real new");
+        if let Err(error) = self.0.sh(&back) {
+            println!("    the gate could not be put back: {error:#}");
+        }
+    }
+}
