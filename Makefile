@@ -93,7 +93,7 @@ test-all: test
 # Boots a container, hence root; the result is JSON on standard output.
 bench:
 	@tools/deps build test >&2
-	$(CARGO) build --locked --release $(programs:%=-p %) -p wrd-benches >&2
+	$(CARGO) build --locked --release $(programs:%=-p %) -p wrd-benches -p wrd-attacker >&2
 	$(if $(root),,sudo) env CARGO_TARGET_DIR="$(CARGO_TARGET_DIR)" $(CARGO_TARGET_DIR)/release/wrd-benches
 
 fuzz:

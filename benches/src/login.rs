@@ -16,12 +16,6 @@ const IDLE: u64 = 65;
 /// The share of the screen that must be the desktop: its first terminal may cover a good part.
 const SHARE: f64 = 0.3;
 
-/// What a connected session costs while nothing happens.
-pub struct Idle {
-    pub memory: Value,
-    pub activity: Value,
-}
-
 pub fn options() -> Options {
     Options::user("alice").size(1920, 1080)
 }
@@ -32,18 +26,27 @@ pub fn logins(machine: &Machine) -> anyhow::Result<Value> {
     let mut samples = Vec::new();
     for _ in 0..LOGINS {
         samples.push(timed(machine)?.1);
-        server::clear(machine)?;
-        server::wait_gone(machine, "alice")?;
-        std::thread::sleep(Duration::from_secs(1));
+        forget(machine)?;
     }
     let first = samples.first().map(|first| first.round());
     let mut report = summary(samples);
     report["first"] = json!(first);
-    Ok(report)
+    Ok(json!({ "login_ms": report }))
+}
+
+/// Ends the session and waits until nothing of it is left.
+pub fn forget(machine: &Machine) -> anyhow::Result<()> {
+    server::clear(machine)?;
+    server::wait_gone(machine, "alice")?;
+    std::thread::sleep(Duration::from_secs(1));
+    Ok(())
 }
 
 /// Connections to a desktop that is there already; then what it costs while nothing happens.
-pub fn reconnects_and_idle(machine: &Machine) -> anyhow::Result<(Value, Idle)> {
+pub fn reconnects_and_idle(machine: &Machine) -> anyhow::Result<Value> {
+    // A monitor that has served nobody yet.
+    machine.sh("systemctl restart wrd-dm.service; sleep 1")?;
+    let empty = processes::memory(machine)?;
     let mut client = timed(machine)?.0;
     let mut samples = Vec::new();
     for _ in 0..RECONNECTS {
@@ -64,11 +67,15 @@ pub fn reconnects_and_idle(machine: &Machine) -> anyhow::Result<(Value, Idle)> {
     let memory = processes::memory(machine)?;
     drop(client);
     server::clear(machine)?;
-    Ok((summary(samples), Idle { memory, activity }))
+    Ok(json!({
+        "reconnect_ms": summary(samples),
+        "pss_kb": { "no_session": empty, "one_session": memory },
+        "connected_idle": activity,
+    }))
 }
 
 /// Starts a client; the time in ms from its connection to the desktop on its screen.
-fn timed(machine: &Machine) -> anyhow::Result<(Client<'_>, f64)> {
+pub fn timed(machine: &Machine) -> anyhow::Result<(Client<'_>, f64)> {
     let known = connections(machine)?;
     let client = Client::start(machine, options())?;
     let screen = Screen::open(&client.screen_file())?;

@@ -1,11 +1,18 @@
 //! What our processes in a machine cost: memory, processor time, wake-ups, and bytes on the wire.
 
+use anyhow::Context;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 use wrd_tests::machine::Machine;
 use wrd_tests::processes::{field, ours};
+
+/// `/proc/PID` of the monitor.
+pub fn monitor(machine: &Machine) -> anyhow::Result<PathBuf> {
+    let monitor = ours(machine)?.into_iter().find(|(name, _)| name == "wrd-dm");
+    Ok(monitor.context("there is no monitor")?.1)
+}
 
 /// Proportional set size by program, in kB, and of all but the monitor.
 pub fn memory(machine: &Machine) -> anyhow::Result<Value> {

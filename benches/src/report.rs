@@ -11,8 +11,13 @@ pub fn circumstances() -> Value {
         "when": output("date", &["-u", "+%FT%TZ"]),
         "cpu": cpu(),
         "cores": std::thread::available_parallelism().map_or(0, usize::from),
-        "load_before": std::fs::read_to_string("/proc/loadavg").unwrap_or_default().trim(),
+        "load_before": load(),
     })
+}
+
+/// How busy the machine is.
+pub fn load() -> String {
+    std::fs::read_to_string("/proc/loadavg").unwrap_or_default().trim().to_owned()
 }
 
 fn output(program: &str, args: &[&str]) -> String {
@@ -29,9 +34,17 @@ fn cpu() -> String {
 /// Median, 95th percentile and range of measurements, one decimal.
 pub fn summary(mut samples: Vec<f64>) -> Value {
     samples.sort_by(f64::total_cmp);
-    let at = |share: f64| {
-        let index = ((samples.len() as f64 - 1.0) * share).round() as usize;
-        samples.get(index).map(|value| (value * 10.0).round() / 10.0)
-    };
+    let at = |share| percentile(&samples, share).map(rounded);
     json!({ "p50": at(0.5), "p95": at(0.95), "min": at(0.0), "max": at(1.0), "samples": samples.len() })
+}
+
+/// Of measurements in order.
+pub fn percentile(sorted: &[f64], share: f64) -> Option<f64> {
+    let index = ((sorted.len() as f64 - 1.0) * share).round() as usize;
+    sorted.get(index).copied()
+}
+
+/// To one decimal.
+pub fn rounded(value: f64) -> f64 {
+    (value * 10.0).round() / 10.0
 }

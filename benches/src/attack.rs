@@ -1,0 +1,144 @@
+//! From a key press to the pixel while strangers attack, beside the same without them, in turn: what the user
+//! who works there notices, and who has the processor meanwhile.
+
+use crate::cpu;
+use crate::keys::Desk;
+use crate::report::{percentile, rounded, summary};
+use anyhow::ensure;
+use serde_json::{Value, json};
+use std::collections::BTreeMap;
+use std::time::Duration;
+use wrd_tests::eventually;
+use wrd_tests::machine::{Build, Machine};
+use wrd_tests::processes::count;
+use wrd_tests::strangers::{Attack, Street};
+
+const ROUNDS: usize = 10;
+/// In each round, and between two of them as often as it takes to see that the attack still goes on.
+const KEYS: u32 = 40;
+const AT_ONCE: u32 = 10;
+/// A fast typist's.
+const PAUSE: Duration = Duration::from_millis(80);
+/// The first of the addresses that no other part uses.
+const STREET: u8 = 40;
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// What strangers do, from so many addresses of IPv4 and of IPv6.
+struct Kind {
+    name: &'static str,
+    from: (usize, usize),
+    words: Vec<&'static str>,
+}
+
+/// All kinds of attacks. The first is none: what it says is how well this can be measured.
+fn kinds() -> Vec<Kind> {
+    let kind = |name, from, words: &'static str| Kind { name, from, words: words.split(' ').collect() };
+    // Of each stage, and all at the same time.
+    let stages = ["silent", "negotiated", "half-tls", "tls", "joined", "active"];
+    let trickle = stages.iter().flat_map(|stage| ["--stage", stage]).cycle().take(2 * 240);
+    vec![
+        Kind { name: "nothing", from: (0, 0), words: Vec::new() },
+        kind("flood_from_one_source", (1, 0), "flood --connections 100000000 --hold 200 --talk"),
+        kind("flood_from_many_sources", (300, 100), "flood --connections 100000000 --hold 600 --talk"),
+        kind("half_open", (200, 100), "stand --stage joined --connections 300 --again"),
+        Kind {
+            name: "slow_bytes",
+            from: (200, 50),
+            words: ["trickle", "--pause-ms", "100"].into_iter().chain(trickle).collect(),
+        },
+        kind("hostile_lengths", (350, 150), "lengths"),
+        kind("flipped_bits", (350, 150), "flips --connections 20000 --seed 1"),
+        kind("wrong_passwords", (250, 50), "passwords --attempts 100000 --user carol"),
+    ]
+}
+
+/// The names of all kinds.
+pub fn names() -> Vec<&'static str> {
+    kinds().iter().map(|kind| kind.name).collect()
+}
+
+/// Key presses during each kind of attack that is wanted.
+pub fn keys(machine: &Machine, wanted: impl Fn(&str) -> bool) -> anyhow::Result<Value> {
+    let kinds: Vec<Kind> = kinds().into_iter().filter(|kind| wanted(kind.name)).collect();
+    let mut desk = Desk::take(machine)?;
+    let mut front = Front { machine, street: STREET };
+    let mut found: Vec<Found> = kinds.iter().map(|_| Found::default()).collect();
+    for round in 0..ROUNDS {
+        for (kind, found) in kinds.iter().zip(&mut found) {
+            eprintln!("bench: key presses during attacks, round {} of {ROUNDS}, {}", round + 1, kind.name);
+            found.quiet.extend(desk.press(KEYS, PAUSE)?);
+            front.attack(kind, &mut desk, found)?;
+        }
+    }
+    desk.leave()?;
+    let report: BTreeMap<_, _> = kinds.iter().zip(found).map(|(kind, found)| (kind.name, found.report())).collect();
+    Ok(json!({ "key_to_pixel_under_attack": report }))
+}
+
+#[derive(Default)]
+struct Found {
+    quiet: Vec<f64>,
+    attacked: Vec<f64>,
+    cpu: Vec<BTreeMap<&'static str, f64>>,
+}
+
+impl Found {
+    fn report(mut self) -> Value {
+        let growth = |share| {
+            let [quiet, attacked] = [&self.quiet, &self.attacked].map(|samples| {
+                let mut sorted = samples.clone();
+                sorted.sort_by(f64::total_cmp);
+                percentile(&sorted, share).unwrap_or(f64::NAN)
+            });
+            rounded((attacked / quiet - 1.0) * 100.0)
+        };
+        json!({
+            "p50_growth_percent": growth(0.5),
+            "p95_growth_percent": growth(0.95),
+            "quiet_ms": summary(std::mem::take(&mut self.quiet)),
+            "attacked_ms": summary(std::mem::take(&mut self.attacked)),
+            "cpu_percent": cpu::mean(&self.cpu),
+        })
+    }
+}
+
+/// Where attacks come from: each from addresses that nothing is held against yet.
+struct Front<'m> {
+    machine: &'m Machine,
+    street: u8,
+}
+
+impl Front<'_> {
+    /// Key presses during one attack, from its first moment on; then waits until all is quiet again.
+    fn attack(&mut self, kind: &Kind, desk: &mut Desk, found: &mut Found) -> anyhow::Result<()> {
+        let calm = count(self.machine)?;
+        let before = cpu::spent(self.machine)?;
+        let mut attack = self.start(kind)?;
+        for _ in 0..KEYS / AT_ONCE {
+            found.attacked.extend(desk.press(AT_ONCE, PAUSE)?);
+            // One that was over is begun again.
+            if let Some(running) = &mut attack
+                && !running.goes_on()?
+            {
+                attack = self.start(kind)?;
+            }
+        }
+        found.cpu.push(cpu::spent(self.machine)?.since(&before));
+        drop(attack);
+        eventually("the attack to be over", PATIENCE, || Ok((count(self.machine)? == calm).then_some(())))?;
+        std::thread::sleep(Duration::from_millis(500));
+        Ok(())
+    }
+
+    fn start(&mut self, kind: &Kind) -> anyhow::Result<Option<Attack>> {
+        if kind.words.is_empty() {
+            return Ok(None);
+        }
+        ensure!(self.street < u8::MAX, "no addresses are left");
+        let (street, (four, six)) = (Street(self.street), kind.from);
+        self.street += 1;
+        let mut from = vec![street.four(four)];
+        from.extend((six > 0).then(|| street.six(six)));
+        Attack::start(self.machine, Build::Release, &from, &kind.words).map(Some)
+    }
+}
