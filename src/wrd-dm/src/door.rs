@@ -5,7 +5,7 @@
 //! descriptor and no process.
 
 use crate::admission::{Action, Offence, Reason, Rules};
-use crate::gates::{self, Priority};
+use crate::gates;
 use crate::listener::Acceptor;
 use crate::monitor::{Child, Monitor};
 use crate::notes::{Refusals, reason_word};
@@ -22,11 +22,14 @@ use std::time::{Duration, Instant};
 use wrd_config::System;
 use wrd_proto::gate::ToGate;
 use wrd_proto::{Address, ConnectionId, Line};
+use wrd_sys::place::Place;
 
 /// What stands at the door.
 pub struct Door {
     acceptor: Acceptor,
-    priority: Priority,
+    /// Where gates are until their users are known, and where from then on.
+    strangers: Place,
+    workers: Place,
     refusals: Refusals,
     /// Connections that have said nothing yet. Their sockets are in the loop.
     waiting: BTreeMap<ConnectionId, (IpAddr, RegistrationToken)>,
@@ -46,7 +49,8 @@ pub enum End {
 impl Door {
     pub fn new() -> anyhow::Result<Self> {
         let (refusals, waiting) = (Refusals::default(), BTreeMap::new());
-        Ok(Self { acceptor: Acceptor::new()?, priority: Priority::new(), refusals, waiting })
+        let workers = Place::own().context("cannot ask for this process's place")?;
+        Ok(Self { acceptor: Acceptor::new()?, strangers: workers.of_strangers()?, workers, refusals, waiting })
     }
 }
 
@@ -97,8 +101,8 @@ impl Monitor {
             return Ok(());
         }
         let address = Address::truncated(&client.to_string());
-        let (pid, channel) = gates::start(&self.paths.libexec_dir, self.gate_user, stream.try_clone()?)?;
-        self.door.priority.lower(pid);
+        let place = &self.door.strangers;
+        let (pid, channel) = gates::start(&self.paths.libexec_dir, self.gate_user, place, stream.try_clone()?)?;
         self.table.accepted(id, address.clone(), now);
         self.children.insert(pid, Child::Gate(id));
         tracing::info!("connection accepted; connection={id} client={client}");
@@ -165,8 +169,10 @@ impl Monitor {
     /// A gate has the desktop on its client's screen.
     pub fn gate_works(&self, id: ConnectionId) {
         let gate = self.children.iter().find(|(_, child)| **child == Child::Gate(id));
-        if let Some((pid, _)) = gate {
-            self.door.priority.raise(*pid);
+        if let Some((pid, _)) = gate
+            && let Err(error) = self.door.workers.give(*pid)
+        {
+            tracing::warn!("cannot give a gate its place: {error}; connection={id}");
         }
     }
 

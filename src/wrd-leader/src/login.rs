@@ -17,6 +17,7 @@ use wrd_proto::leader::{FromLeader, MAX_TRIES, ToLeader};
 use wrd_proto::login::FromGate;
 use wrd_proto::{Address, ConnectionId, Line, UserName, login};
 use wrd_sys::channel::{Channel, ChannelError};
+use wrd_sys::place::Place;
 use wrd_sys::{RawChannel, listen};
 
 /// A login under way: who it is for, and both who talk about it.
@@ -33,6 +34,9 @@ pub type GateChannel = Channel<login::FromLeader, FromGate>;
 /// Serves the login, and the session that comes of it until that ends.
 pub fn run(options: &Options) -> anyhow::Result<()> {
     let monitor = settle()?;
+    // Whoever is to be authenticated is a stranger, and what that costs theirs.
+    let place = Place::own().context("cannot ask for this process's place")?;
+    place.of_strangers().and_then(|place| place.take()).context("cannot take the place of strangers")?;
     let authority = options.authority()?;
     let deadline = Instant::now() + LOGIN_TIME;
     // Behind the plain deadline of each wait: for a PAM module that never comes back. Nothing is open
@@ -43,6 +47,7 @@ pub fn run(options: &Options) -> anyhow::Result<()> {
     let _span = tracing::info_span!("login", connection = %login.connection, client = %login.client).entered();
     let Some(mut admission) = login.authenticate(&authority, deadline)? else { return Ok(()) };
     alarm::cancel();
+    place.take().context("cannot leave the place of strangers")?;
     let account = &admission.account;
     tracing::info!(user = %account.name, uid = account.uid, "authenticated");
 

@@ -1,7 +1,7 @@
 //! The kernel as the other crates see it, and the only room but a few named files that may be unsafe.
 //!
 //! Owned here: message sockets with descriptor passing ([`channel`]), starting a child with exactly the
-//! descriptors it should have ([`spawn`]; by hand: [`process`]), the process's own hardening
+//! descriptors it should have ([`spawn`]; by hand: [`process`]) and its place among others ([`place`]), the process's own hardening
 //! ([`harden`]), sockets handed over by systemd ([`listen`]) and log set-up ([`log`]). Deliberately
 //! absent: any knowledge of RDP, PAM or of what the messages mean.
 
@@ -9,6 +9,7 @@ pub mod channel;
 pub mod harden;
 pub mod listen;
 pub mod log;
+pub mod place;
 pub mod process;
 pub mod spawn;
 pub mod termination;

@@ -1,5 +1,6 @@
 //! Starting a program with exactly the descriptors it should have, at numbers it knows.
 
+use crate::place::Place;
 use nix::libc;
 use std::ffi::{OsStr, OsString};
 use std::io;
@@ -16,13 +17,14 @@ pub struct Program {
     command: Command,
     fds: Vec<(RawFd, OwnedFd)>,
     uid_gid: Option<(u32, u32)>,
+    place: Option<Place>,
 }
 
 impl Program {
     pub fn new(path: &Path) -> Self {
         let mut command = Command::new(path);
         command.env_clear().stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::inherit());
-        Self { command, fds: Vec::new(), uid_gid: None }
+        Self { command, fds: Vec::new(), uid_gid: None, place: None }
     }
 
     pub fn arg(mut self, arg: impl AsRef<OsStr>) -> Self {
@@ -65,6 +67,12 @@ impl Program {
         self
     }
 
+    /// The child runs in this place from its first instruction on.
+    pub fn place(mut self, place: Place) -> Self {
+        self.place = Some(place);
+        self
+    }
+
     /// The child runs with this uid and gid, no supplementary group and no way to any capability. Any failure to get
     /// there fails the start.
     pub fn user(mut self, uid: u32, gid: u32) -> Self {
@@ -77,11 +85,15 @@ impl Program {
     pub fn spawn(mut self) -> io::Result<Child> {
         let fds: Vec<(RawFd, RawFd)> = self.fds.iter().map(|(number, fd)| (*number, fd.as_raw_fd())).collect();
         let uid_gid = self.uid_gid;
+        let place = self.place;
         // SAFETY: the closure runs between fork and exec and makes system calls only (see `arrange`).
         unsafe {
             self.command.pre_exec(move || {
                 crate::process::default_signals()?;
                 arrange(&fds)?;
+                if let Some(place) = &place {
+                    place.take()?;
+                }
                 if let Some((uid, gid)) = uid_gid {
                     crate::harden::become_user(uid, gid)?;
                 }

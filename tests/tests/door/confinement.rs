@@ -130,6 +130,9 @@ impl Server {
         ] {
             expect_eq(name, gate.field(name)?.as_str(), value)?;
         }
+        let all = gate.parent()?.processors()?;
+        let own = if stage == "relays" { all } else { (all / 2).max(1) };
+        eventually("its share of the processors", PATIENCE, || Ok((gate.processors()? == own).then_some(())))?;
         expect_eq("who may look into it", gate.keeper()?, 0)?;
         for (name, most) in LIMITS {
             expect_eq(name, gate.limit(name)?, (most.to_string(), most.to_string()))?;

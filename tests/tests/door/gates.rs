@@ -63,6 +63,12 @@ impl Process {
         Ok(self.field("Seccomp_filters")?.parse()?)
     }
 
+    /// On how many processors it may run.
+    pub fn processors(&self) -> anyhow::Result<u32> {
+        let mask = self.field("Cpus_allowed")?;
+        Ok(mask.chars().filter_map(|digit| digit.to_digit(16)).map(u32::count_ones).sum())
+    }
+
     /// Its number inside of the machine.
     pub fn pid_inside(&self) -> anyhow::Result<u32> {
         let pids = self.field("NSpid")?;

@@ -1,0 +1,141 @@
+//! A process's place among those of this machine. Whoever serves strangers stands behind those who serve people that
+//! are logged in, and has no more than half of the processors: a flood of logins must not slow a desktop down.
+//!
+//! Niceness alone does not do. The kernel weighs it within a group of processes only (a control group, or a session
+//! where it groups by those), and a key press passes a dozen processes of several groups, each of which may have to
+//! wait for the end of a stranger's slice. So strangers work in long slices, which the kernel (from Linux 6.12 on)
+//! lets everybody cut short who has shorter ones, and there are processors that they never run on.
+
+use nix::errno::Errno;
+use nix::libc::{self, SCHED_BATCH, SYS_sched_getattr, SYS_sched_setattr, sched_attr};
+use nix::unistd::Pid;
+use rustix::thread::{CapabilitySet, CpuSet, capabilities, sched_getaffinity, sched_setaffinity};
+use std::io;
+
+/// How urgent a process is, and on which processors it runs.
+#[derive(Clone, Debug)]
+pub struct Place {
+    schedule: Schedule,
+    /// Nothing where the kernel knows more than fit here.
+    processors: Option<CpuSet>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Schedule {
+    policy: u32,
+    niceness: i32,
+    priority: u32,
+    /// ns; 0 is what the kernel finds right.
+    slice: u64,
+}
+
+/// Steps of niceness that those who serve strangers stand behind the others.
+const BEHIND: i32 = 10;
+
+/// Their slice in ns. The kernel's own is some 3 ms.
+const LONG_SLICE: u64 = 30_000_000;
+
+impl Place {
+    /// That of this process.
+    pub fn own() -> io::Result<Self> {
+        Ok(Self { schedule: Schedule::own()?, processors: sched_getaffinity(None).ok() })
+    }
+
+    /// The one for strangers behind this one.
+    pub fn of_strangers(&self) -> io::Result<Self> {
+        // Lower niceness takes a capability, and everyone has to come back.
+        let may_return = capabilities(None)?.effective.contains(CapabilitySet::SYS_NICE);
+        let niceness = self.schedule.niceness + if may_return { BEHIND } else { 0 };
+        let schedule = Schedule { policy: SCHED_BATCH as u32, niceness, priority: 0, slice: LONG_SLICE };
+        Ok(Self { schedule, processors: self.processors.as_ref().map(upper_half) })
+    }
+
+    /// Puts this process there. Allocates nothing.
+    pub fn take(&self) -> io::Result<()> {
+        self.give(Pid::from_raw(0))
+    }
+
+    /// Puts a process there that has one thread.
+    pub fn give(&self, process: Pid) -> io::Result<()> {
+        self.schedule.give(process)?;
+        if let Some(processors) = &self.processors {
+            sched_setaffinity(rustix::process::Pid::from_raw(process.as_raw()), processors)?;
+        }
+        Ok(())
+    }
+}
+
+impl Schedule {
+    #[allow(unsafe_code)]
+    fn own() -> io::Result<Self> {
+        // SAFETY: all fields are numbers.
+        let mut attr: sched_attr = unsafe { std::mem::zeroed() };
+        // SAFETY: the kernel writes no more than the size that it is told.
+        Errno::result(unsafe { libc::syscall(SYS_sched_getattr, 0, &raw mut attr, size_of::<sched_attr>(), 0) })?;
+        let sched_attr { sched_policy: policy, sched_nice: niceness, sched_priority: priority, .. } = attr;
+        Ok(Self { policy, niceness, priority, slice: 0 })
+    }
+
+    #[allow(unsafe_code)]
+    fn give(&self, process: Pid) -> io::Result<()> {
+        // SAFETY: all fields are numbers.
+        let mut attr: sched_attr = unsafe { std::mem::zeroed() };
+        attr.size = size_of::<sched_attr>() as u32;
+        attr.sched_policy = self.policy;
+        attr.sched_nice = self.niceness;
+        attr.sched_priority = self.priority;
+        attr.sched_runtime = self.slice;
+        // SAFETY: the kernel reads as much as `size` says.
+        Errno::result(unsafe { libc::syscall(SYS_sched_setattr, process.as_raw(), &raw const attr, 0) })?;
+        Ok(())
+    }
+}
+
+/// The latter half of some processors, rounded down but for a single one: interrupts are mostly served by the first.
+fn upper_half(all: &CpuSet) -> CpuSet {
+    let skipped = all.count().div_ceil(2) as usize;
+    let upper = (0..CpuSet::MAX_CPU).filter(|cpu| all.is_set(*cpu)).skip(skipped);
+    let mut half = CpuSet::new();
+    upper.for_each(|cpu| half.set(cpu));
+    if half.count() == 0 { *all } else { half }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn set(cpus: &[usize]) -> CpuSet {
+        let mut set = CpuSet::new();
+        cpus.iter().for_each(|cpu| set.set(*cpu));
+        set
+    }
+
+    #[test]
+    fn strangers_have_half_of_the_processors_at_most_and_one_at_least() {
+        for (all, half) in [
+            (&[3][..], &[3][..]),
+            (&[0, 1], &[1]),
+            (&[1, 4, 6], &[6]),
+            (&[0, 1, 2, 3], &[2, 3]),
+            (&[2, 3, 5, 700, 1023], &[700, 1023]),
+        ] {
+            assert_eq!(upper_half(&set(all)), set(half), "{all:?}");
+        }
+    }
+
+    #[test]
+    fn a_place_can_be_left_for_the_former_one() {
+        // In a thread, whose place ends with it.
+        let told = std::thread::spawn(|| {
+            let own = Place::own()?;
+            own.of_strangers()?.take()?;
+            let there = Place::own()?;
+            own.take()?;
+            io::Result::Ok((own, there, Place::own()?))
+        });
+        let (before, there, after) = told.join().unwrap().unwrap();
+        assert_eq!(there.processors, before.processors.as_ref().map(upper_half));
+        assert_eq!(there.schedule.policy, SCHED_BATCH as u32);
+        assert_eq!((after.schedule, after.processors), (before.schedule, before.processors));
+    }
+}
