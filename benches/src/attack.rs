@@ -61,6 +61,7 @@ pub fn names() -> Vec<&'static str> {
 pub fn keys(machine: &Machine, wanted: impl Fn(&str) -> bool) -> anyhow::Result<Value> {
     let kinds: Vec<Kind> = kinds().into_iter().filter(|kind| wanted(kind.name)).collect();
     let mut desk = Desk::take(machine)?;
+    desk.set_apart()?;
     let mut front = Front { machine, street: STREET };
     let mut found: Vec<Found> = kinds.iter().map(|_| Found::default()).collect();
     for round in 0..ROUNDS {

@@ -4,7 +4,9 @@
 use crate::login::options;
 use crate::probe::{Screen, until};
 use crate::report::summary;
+use anyhow::ensure;
 use serde_json::{Value, json};
+use std::process::Command;
 use std::time::{Duration, Instant};
 use wrd_tests::client::Client;
 use wrd_tests::keyboard::Keyboard;
@@ -60,6 +62,18 @@ impl<'m> Desk<'m> {
         let mut desk = Self { machine, client, screen, keyboard, pressed: 0 };
         desk.press(FIRST, PAUSE)?;
         Ok(desk)
+    }
+
+    /// Whatever else runs here, the client and whoever looks at it run first, as if on machines of their own: what
+    /// is left to be felt is felt by the server.
+    pub fn set_apart(&self) -> anyhow::Result<()> {
+        self.machine
+            .sh("for client in $(pgrep -x 'xfreerdp3|Xvfb'); do chrt --all-tasks --rr --pid 1 $client; done")?;
+        // But not what is started from here.
+        let own = std::process::id().to_string();
+        let set = Command::new("chrt").args(["--reset-on-fork", "--rr", "--pid", "1", &own]).status()?;
+        ensure!(set.success(), "chrt: {set}");
+        Ok(())
     }
 
     /// Presses a key so many times, with this pause and a little more in between; the time in ms that each took.
