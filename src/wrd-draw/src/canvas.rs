@@ -1,6 +1,6 @@
 //! The picture that is drawn on.
 
-use crate::font::{TextStyle, font, for_each_glyph, line_metrics, text_width};
+use crate::font::{TextStyle, for_each_glyph, line_metrics, text_width};
 use crate::{Color, Icon};
 use ab_glyph::Font;
 use tiny_skia::{FillRule, LineCap, LineJoin, Path, PathBuilder, Pixmap, Rect, Stroke, Transform};
@@ -119,11 +119,10 @@ impl Canvas {
 
     /// One line of text with its left end at `x` and its baseline at `baseline`; returns its width.
     pub fn text(&mut self, x: f32, baseline: f32, text: &str, style: &TextStyle) -> f32 {
-        let Some(font) = font(style.weight) else { return 0.0 };
         let (left, top) = (x - self.origin.0, (baseline - self.origin.1).round());
         let (width, height) = (self.pixmap.width() as i64, self.pixmap.height() as i64);
         let mut advance = 0.0;
-        for_each_glyph(text, style, |mut glyph, x_end| {
+        for_each_glyph(text, style, |font, mut glyph, x_end| {
             advance = x_end;
             glyph.position.x += left;
             glyph.position.y += top;
