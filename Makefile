@@ -15,6 +15,11 @@ unitdir ?= $(libdir)/systemd/system
 userunitdir ?= $(libdir)/systemd/user
 sysusersdir ?= $(libdir)/sysusers.d
 tmpfilesdir ?= $(libdir)/tmpfiles.d
+# Where PAM looks for modules, and pam-auth-update (Debian) for profiles: not below PREFIX.
+pam_unix = $(firstword $(wildcard $(foreach lib,/usr/lib/$(shell uname -m)-linux-gnu* /lib/$(shell uname -m)-linux-gnu* \
+  /usr/lib64 /lib64 /usr/lib /lib /usr/lib/*,$(lib)/security/pam_unix.so)))
+pamdir ?= $(if $(pam_unix),$(patsubst %/,%,$(dir $(pam_unix))),/usr/lib/security)
+pamconfigdir ?= /usr/share/pam-configs
 pkglibexecdir = $(libexecdir)/wrd-dm
 
 # release, or dev (which is optimised too; what the tests use).
@@ -36,7 +41,8 @@ SHELL := /bin/bash
 
 out = $(CARGO_TARGET_DIR)/$(if $(filter dev,$(PROFILE)),debug,$(PROFILE))
 programs = wrd-dm wrd-gate wrd-leader wrd-session wrdctl
-binaries = $(programs:%=$(out)/%)
+pam_module = $(out)/libpam_wrd_enroll.so
+binaries = $(programs:%=$(out)/%) $(pam_module)
 helpers = wrd-gate wrd-leader wrd-session
 man_sources = $(wildcard man/*.scd)
 man_pages = $(man_sources:man/%.scd=$(CARGO_TARGET_DIR)/man/%)
@@ -61,7 +67,7 @@ help:
 
 build:
 	tools/deps build
-	$(CARGO) build --locked --profile $(PROFILE) $(programs:%=-p %)
+	$(CARGO) build --locked --profile $(PROFILE) $(programs:%=-p %) -p pam-wrd-enrol
 
 man: $(man_pages)
 
@@ -121,6 +127,8 @@ install: $(binaries) $(if $(shell command -v $(SCDOC)),$(man_pages))
 	for unit in $(notdir $(user_units)); do
 	  $(call put_unit,units/user/$$unit,$(D)$(userunitdir)/$$unit)
 	done
+	@# Of former versions; the sessions that it has started do not need it.
+	rm -f $(D)$(unitdir)/wrd-leader@.service
 	$(INSTALL) -m 0644 units/wrd-dm.sysusers.conf $(D)$(sysusersdir)/wrd-dm.conf
 	$(INSTALL) -m 0644 units/wrd-dm.tmpfiles.conf $(D)$(tmpfilesdir)/wrd-dm.conf
 	$(INSTALL) -m 0644 completions/wrdctl.bash $(D)$(datadir)/bash-completion/completions/wrdctl
@@ -133,6 +141,9 @@ install: $(binaries) $(if $(shell command -v $(SCDOC)),$(man_pages))
 	@# The distribution's own stacks are included by name, and the names differ.
 	flavour=fedora; [ ! -e $(D)$(sysconfdir)/pam.d/common-auth ] || flavour=debian
 	[ -n "$(D)" ] || [ ! -e /etc/pam.d/common-auth ] || flavour=debian
+	@# The module does nothing until somebody writes it into a stack, see pam_wrd_enroll(8).
+	$(INSTALL) -D -m 0644 $(pam_module) $(D)$(pamdir)/pam_wrd_enroll.so
+	[ $$flavour = fedora ] || $(INSTALL) -D -m 0644 pam.d/wrd-dm-enroll.pam-config $(D)$(pamconfigdir)/wrd-dm-enroll
 	[ -e $(D)$(sysconfdir)/pam.d/wrd-dm ] || $(INSTALL) -m 0644 pam.d/wrd-dm.$$flavour $(D)$(sysconfdir)/pam.d/wrd-dm
 	[ -e $(D)$(sysconfdir)/wrd-dm/wrd-dm.toml ] || $(INSTALL) -m 0644 docs/wrd-dm.toml $(D)$(sysconfdir)/wrd-dm/wrd-dm.toml
 	@# The filter goes with the program's own words, so it is always replaced; the jail is off, what is set is elsewhere.
@@ -153,9 +164,16 @@ endif
 uninstall:
 ifeq ($(DESTDIR),)
 	if [ -d /run/systemd/system ]; then
-	  systemctl -q disable --now wrd-dm.service $(filter %.socket,$(notdir $(units))) 2>/dev/null || :
+	  systemctl -q disable --now $(filter %.socket %.service,$(notdir $(units))) 2>/dev/null || :
 	fi
 endif
+ifeq ($(DESTDIR),)
+	@# Out of the stacks before it is gone.
+	if [ -e $(pamconfigdir)/wrd-dm-enroll ] && command -v pam-auth-update >/dev/null; then
+	  pam-auth-update --package --remove wrd-dm-enroll
+	fi
+endif
+	rm -f $(D)$(pamconfigdir)/wrd-dm-enroll $(D)$(pamdir)/pam_wrd_enroll.so
 	rm -f $(D)$(sbindir)/wrd-dm $(D)$(bindir)/wrdctl $(helpers:%=$(D)$(pkglibexecdir)/%)
 	rm -f $(foreach unit,$(notdir $(units)),$(D)$(unitdir)/$(unit)) \
 	  $(foreach unit,$(notdir $(user_units)),$(D)$(userunitdir)/$(unit))
@@ -170,7 +188,7 @@ endif
 ifeq ($(DESTDIR),)
 	[ ! -d /run/systemd/system ] || systemctl daemon-reload
 endif
-	@echo "left in place: $(D)$(sysconfdir)/wrd-dm (configuration), $(D)$(localstatedir)/lib/wrd-dm (certificate), the user wrd-gate"
+	@echo "left in place: $(D)$(sysconfdir)/wrd-dm (configuration), $(D)$(localstatedir)/lib/wrd-dm (certificate, enrolments and their key), the user wrd-gate"
 
 clean:
 	$(CARGO) clean --target-dir $(CARGO_TARGET_DIR)

@@ -6,6 +6,7 @@ use crate::scene::{Scene, long};
 use anyhow::{Context, bail, ensure};
 use serde_json::{Map, Value};
 use wrd_tests::machine::Machine;
+use wrd_tests::rogue::Rogue;
 use wrd_tests::runner::Test;
 use wrd_tests::{expect_eq, server};
 
@@ -34,15 +35,37 @@ const NOT_UNDERSTOOD: Fate = Broken("it told its leader ");
 /// The stages of a connection that its gate can bring about, and in each what it may not say there. Between login and
 /// link the monitor goes through `Waiting`, `Starting` and `Attaching` by itself; there a gate hits what it hits.
 const REQUESTS: &[(&str, Fate)] = &[
+    ("start/ntlm-challenge", Broken("NtlmChallenge while Unsigned")),
+    ("start/ntlm-proof", Broken("NtlmProof while Unsigned")),
     ("start/screen", Broken("Screen while Unsigned")),
     ("start/open-login", Broken("OpenLogin while Unsigned")),
     ("start/relaying", Broken("Relaying while Unsigned")),
     ("signed/sign", Broken("Sign while Signed")),
+    ("signed/ntlm-proof", Broken("NtlmProof while Signed(Auto)")),
     ("signed/relaying", Broken("Relaying while Signed")),
-    ("screen/sign", Broken("Sign while Signed")),
+    ("challenged/sign", Broken("Sign while Challenged")),
+    ("challenged/ntlm-challenge", Broken("NtlmChallenge while Challenged")),
+    ("challenged/screen", Broken("Screen while Challenged")),
+    ("challenged/open-login", Broken("OpenLogin while Challenged")),
+    ("challenged/relaying", Broken("Relaying while Challenged")),
+    // Being judged or judged already, which is chance.
+    ("challenged/proof-and-login", Broken("OpenLogin while ")),
+    ("challenged/proof-twice", Broken("NtlmProof while ")),
+    // Which is allowed: it is told that it was wrong, and is ended a moment later.
+    ("challenged/ntlm-proof", Tells(&["disproven"])),
+    ("disproven/sign", Broken("Sign while Over")),
+    ("disproven/ntlm-challenge", Broken("NtlmChallenge while Over")),
+    ("disproven/ntlm-proof", Broken("NtlmProof while Over")),
+    ("disproven/open-login", Broken("OpenLogin while Over")),
+    ("disproven/relaying", Broken("Relaying while Over")),
+    ("screen/sign", Broken("Sign while Screen")),
+    ("screen/ntlm-challenge", Broken("NtlmChallenge while Screen")),
+    ("screen/ntlm-proof", Broken("NtlmProof while Screen")),
     ("screen/screen", Broken("Screen more than 1 times")),
-    ("screen/relaying", Broken("Relaying while Signed")),
+    ("screen/relaying", Broken("Relaying while Screen")),
     ("login/sign", Broken("Sign while Login")),
+    ("login/ntlm-challenge", Broken("NtlmChallenge while Login")),
+    ("login/ntlm-proof", Broken("NtlmProof while Login")),
     ("login/open-login", Broken("OpenLogin while Login")),
     ("login/relaying", Broken("Relaying while Login")),
     ("login/screen-twice", Broken("Screen more than 1 times")),
@@ -50,21 +73,27 @@ const REQUESTS: &[(&str, Fate)] = &[
     ("denied/open-login", Broken("OpenLogin while Login")),
     ("denied/relaying", Broken("Relaying while Login")),
     ("refused/sign", Broken("Sign while Over")),
+    ("refused/ntlm-challenge", Broken("NtlmChallenge while Over")),
     ("refused/open-login", Broken("OpenLogin while Over")),
     ("refused/relaying", Broken("Relaying while Over")),
     ("starting/sign erin pw-erin", Broken("Sign while ")),
     ("starting/open-login frank pw-frank", Broken("OpenLogin while ")),
     ("starting/relaying grace pw-grace", Broken("Relaying while ")),
     ("linked/sign carol pw-carol", Broken("Sign while Linked(")),
+    ("linked/ntlm-challenge carol pw-carol", Broken("NtlmChallenge while Linked(")),
+    ("linked/ntlm-proof carol pw-carol", Broken("NtlmProof while Linked(")),
     ("linked/open-login carol pw-carol", Broken("OpenLogin while Linked(")),
     ("linked/screen-twice carol pw-carol", Broken("Screen more than 1 times")),
     // The monitor has closed the channel: nobody listens.
     ("relaying/sign carol pw-carol", SILENT_CLOSED),
+    ("relaying/ntlm-challenge carol pw-carol", SILENT_CLOSED),
     ("relaying/screen carol pw-carol", SILENT_CLOSED),
     ("relaying/open-login carol pw-carol", SILENT_CLOSED),
     ("relaying/relaying carol pw-carol", SILENT_CLOSED),
     ("relaying/failed carol pw-carol", SILENT_CLOSED),
     ("failed/sign", Broken("Sign after its last word")),
+    ("failed/ntlm-challenge", Broken("NtlmChallenge after its last word")),
+    ("failed/ntlm-proof", Broken("NtlmProof after its last word")),
     ("failed/screen", Broken("Screen after its last word")),
     ("failed/open-login", Broken("OpenLogin after its last word")),
     ("failed/relaying", Broken("Relaying after its last word")),
@@ -116,6 +145,7 @@ const LOGINS: &[(&str, Fate)] = &[
     ("login/login-largest", NOT_UNDERSTOOD),
     ("login/login-descriptors", NOT_UNDERSTOOD),
     ("login/login-too-long", NOT_UNDERSTOOD),
+    ("login/login-session-path", NOT_UNDERSTOOD),
     ("login/login-root", Tells(&["denied"])),
     ("login/login-no-name", Tells(&["denied"])),
     ("login/login-no-password", Tells(&["denied"])),
@@ -193,6 +223,9 @@ const REACH: &[&str] = &[
     "terminate: NotPermitted",
     "terminate by uid: NotPermitted",
     "terminate all: NotPermitted",
+    "enrolled: done",
+    "enrol: NotPermitted",
+    "forget: NotPermitted",
 ];
 
 /// Whoever has a session because a rogue gate had their password.
@@ -201,7 +234,7 @@ const VICTIMS: [&str; 4] = ["carol", "erin", "frank", "grace"];
 fn a_gate_taken_over(machine: &Machine) -> anyhow::Result<()> {
     machine
         .sh("for user in erin frank grace; do useradd -m -s /bin/bash $user; echo $user:pw-$user | chpasswd; done")?;
-    let rogue = InPlace::of_the_gate(machine)?;
+    let rogue = Rogue::in_place(machine)?;
     let mut scene = Scene::begin(machine, 30)?;
     scene.expect_lines("by a fault of its gate", " rhost=198.18.60.");
 
@@ -357,30 +390,4 @@ fn systemd_believes_no_gate(machine: &Machine) -> anyhow::Result<()> {
     let state = machine.sh("systemctl show -P ActiveState -P StatusText wrd-dm.service")?;
     ensure!(state.lines().any(|line| line == "active") && !state.contains("taken over"), "systemd says: {state}");
     Ok(())
-}
-
-/// The rogue in the gate's place. Dropping it puts the gate back.
-struct InPlace<'m>(&'m Machine);
-
-const FOLDER: &str = "/usr/local/libexec/wrd-dm";
-
-impl<'m> InPlace<'m> {
-    fn of_the_gate(machine: &'m Machine) -> anyhow::Result<Self> {
-        let put = Self(machine);
-        // There is a gate at every moment.
-        machine.sh(&format!(
-            "set -e; cd {FOLDER}; mkdir -p real; ln -f wrd-gate real/wrd-gate
-             install -m 0755 /usr/src/wrd-dm/target/debug/wrd-rogue-gate new; mv -f new wrd-gate"
-        ))?;
-        Ok(put)
-    }
-}
-
-impl Drop for InPlace<'_> {
-    fn drop(&mut self) {
-        let back = format!("cd {FOLDER}; [ ! -e real/wrd-gate ] || mv -f real/wrd-gate wrd-gate; rm -rf real new");
-        if let Err(error) = self.0.sh(&back) {
-            println!("    the gate could not be put back: {error:#}");
-        }
-    }
 }

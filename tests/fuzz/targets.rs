@@ -5,8 +5,9 @@
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use wrd_proto::gate::Security;
 use wrd_proto::transcript::{MAX_TRANSCRIPT, Progress, Transcript};
-use wrd_rdp::acceptor::{DriveError, Pause, Waiting, drive, new_acceptor};
+use wrd_rdp::acceptor::{DriveError, Pause, Waiting, agreed, drive, new_acceptor, offer, requested};
 use wrd_rdp::client::ClientSettings;
 use wrd_rdp::client_info::{decode_client_info, scrub};
 use wrd_rdp::framing::{PduBuffer, measure};
@@ -16,11 +17,24 @@ use wrd_rdp::{DesktopSize, SecurityProtocol};
 mod acceptor;
 #[path = "targets/capabilities.rs"]
 mod capabilities;
+#[path = "targets/credssp.rs"]
+mod credssp;
+#[path = "targets/enrolment.rs"]
+mod enrolment;
+#[path = "targets/ntlm.rs"]
+mod ntlm;
 #[path = "targets/protocol.rs"]
 mod protocol;
 
 pub use acceptor::acceptor;
 pub use capabilities::capabilities;
+pub use credssp::credssp;
+#[cfg(test)]
+pub use credssp::delegated;
+#[allow(unused_imports, reason = "the key is for the tests of the seeds")]
+pub use enrolment::{KEY, enrolment};
+#[allow(unused_imports, reason = "challenge and hash are for the tests of the seeds")]
+pub use ntlm::{CHALLENGE, HASH, ntlm};
 pub use protocol::protocol;
 
 /// The name of a corpus, and what takes it.
@@ -30,6 +44,8 @@ pub type Target = (&'static str, fn(&[u8]));
 pub const TARGETS: &[Target] = &[
     ("channel", channel),
     ("protocol", protocol),
+    ("ntlm", ntlm),
+    ("credssp", credssp),
     ("transcript", transcript),
     ("framing", framing),
     ("negotiation", negotiation),
@@ -40,6 +56,8 @@ pub const TARGETS: &[Target] = &[
     ("link", link),
     ("input", input),
     ("settings", settings),
+    ("desktop_entry", desktop_entry),
+    ("enrolment", enrolment),
 ];
 
 /// Our own messages: the first byte picks the socket and the direction.
@@ -154,6 +172,9 @@ fn relayed(stream: &[u8], size: usize) -> Vec<u8> {
 /// in, which must not matter.
 pub fn negotiation(data: &[u8]) {
     let Some((size, stream)) = data.split_first() else { return };
+    for policy in [Security::Auto, Security::NlaPreferred, Security::NlaRequired, Security::Tls] {
+        choose(policy, stream);
+    }
     let (outcome, answer) = negotiate(stream, stream.len());
     assert_eq!(negotiate(stream, usize::from(*size)), (outcome, answer.clone()));
     match outcome {
@@ -168,6 +189,29 @@ pub fn negotiation(data: &[u8]) {
         // RDP_NEG_FAILURE with SSL_REQUIRED_BY_SERVER (2.2.1.2.2).
         Negotiated::Refused => assert_eq!(answer[11..], [3, 0, 8, 0, 1, 0, 0, 0]),
         Negotiated::Waiting | Negotiated::NoRdp => assert!(answer.is_empty(), "an answer to nothing"),
+    }
+}
+
+/// A client gets nothing that it did not ask for or the policy does not have, or the failure code.
+fn choose(policy: Security, stream: &[u8]) {
+    let Ok(Some((_, length))) = measure(stream) else { return };
+    let Some(pdu) = stream.get(..length) else { return };
+    let Some(requested) = requested(pdu) else { return };
+    let size = DesktopSize { width: 8192, height: 8192 };
+    let mut acceptor = new_acceptor(offer(policy, requested), size);
+    let mut answer = Vec::new();
+    match drive(&mut acceptor, Some(pdu), Pause::BeforeLicensing, &mut answer) {
+        Ok(Waiting::ForTls) => {
+            let agreed = agreed(&acceptor).expect("something was agreed upon");
+            let nla = agreed != SecurityProtocol::SSL;
+            assert!(requested.contains(agreed), "{agreed:?} for {requested:?}");
+            assert!(if nla { policy.allows_nla() } else { !policy.requires_nla() }, "{agreed:?} under {policy:?}");
+        }
+        // HYBRID_REQUIRED_BY_SERVER or SSL_REQUIRED_BY_SERVER.
+        Err(DriveError::NoCommonSecurity { .. }) => {
+            assert_eq!(answer[11..], [3, 0, 8, 0, if policy.requires_nla() { 5 } else { 1 }, 0, 0, 0]);
+        }
+        other => panic!("{other:?} of a connection request"),
     }
 }
 
@@ -220,6 +264,8 @@ pub fn client_info(data: &[u8]) {
     if let Some(password) = after.password {
         assert!(password.expose().iter().all(|byte| *byte == b'*'), "something of the password is left");
     }
+    assert_eq!(before.returning.map(|claim| claim.logon_id), after.returning.as_ref().map(|claim| claim.logon_id));
+    assert!(after.returning.is_none_or(|claim| *claim.verifier.expose() == [0; 16]), "something of the cookie is left");
 }
 
 /// What a client says about itself.
@@ -269,4 +315,13 @@ pub fn settings(data: &[u8]) {
     }
     let mut session = wrd_config::SessionSettings::of_system(&system);
     session.overlay(std::path::Path::new("session.toml"), text);
+}
+
+/// A desktop entry: what it wants to be run is a program, and arguments that can be handed to one.
+pub fn desktop_entry(data: &[u8]) {
+    let Ok(text) = std::str::from_utf8(data) else { return };
+    if let Ok(command) = wrd_config::desktop_entry::DesktopEntry::parse(text).command_line("/usr/share/x.desktop") {
+        assert!(command.first().is_some_and(|program| !program.is_empty()));
+        assert!(command.iter().all(|argument| !argument.contains('\0')));
+    }
 }

@@ -92,7 +92,7 @@ impl<'m> Client<'m> {
             "mkdir -p {dir}; cd {dir}; \
              Xvfb :{number} -screen 0 {width}x{height}x24 -fbdir {dir} -noreset -nocursor -nolisten tcp \
                >{dir}/xvfb.log 2>&1 </dev/null & echo $! >{dir}/xvfb.pid; \
-             i=0; until [ -e /tmp/.X11-unix/X{number} ]; do sleep .05; i=$((i+1)); [ $i -lt 200 ]; done"
+             i=0; until xdpyinfo -display :{number} >/dev/null 2>&1; do sleep .05; i=$((i+1)); [ $i -lt 200 ]; done"
         ))?;
         let mut words: Vec<String> =
             ["xfreerdp3", "/cert:ignore", "-decorations", "-auto-reconnect", "/log-level:INFO", "/timeout:20000"]
@@ -162,7 +162,8 @@ impl<'m> Client<'m> {
             if let Some(code) = self.exit_code()? {
                 bail!("the client ended with {code} instead of showing {what}:\n{}", self.log());
             }
-            Ok(good(&self.screen()?).then_some(()))
+            // Its X server may not have made it yet.
+            Ok(self.screen().is_ok_and(|screen| good(&screen)).then_some(()))
         });
         if waited.is_err() {
             self.shot(&format!("failed-{}", self.number));

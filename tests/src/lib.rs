@@ -7,7 +7,9 @@
 pub mod client;
 pub mod keyboard;
 pub mod machine;
+pub mod memory;
 pub mod processes;
+pub mod rogue;
 pub mod runner;
 pub mod screen;
 pub mod server;

@@ -29,6 +29,25 @@ pub fn of_machine(machine: &Machine) -> anyhow::Result<Vec<(String, PathBuf)>> {
     Ok(found)
 }
 
+/// Leaders that have not ended, but neither their listener nor what one of them forks for a moment.
+pub fn leaders(machine: &Machine) -> anyhow::Result<Vec<PathBuf>> {
+    let mut found = ours(machine)?;
+    found.retain(|(name, path)| name == "wrd-leader" && !is_listener(path));
+    let parent = |path: &Path| {
+        let status = fs::read_to_string(path.join("status")).unwrap_or_default();
+        (!status.is_empty() && !status.contains("zombie"))
+            .then(|| PathBuf::from(format!("/proc/{}", field(&status, "PPid:"))))
+    };
+    let is_leader = |path: &PathBuf| found.iter().any(|(_, leader)| leader == path);
+    let leaders = found.iter().map(|(_, path)| path);
+    Ok(leaders.filter(|path| parent(path).is_some_and(|parent| !is_leader(&parent))).cloned().collect())
+}
+
+/// Whether a process is the listener of leaders, or a copy of it that has yet to become a leader.
+fn is_listener(process: &Path) -> bool {
+    fs::read_to_string(process.join("cmdline")).is_ok_and(|words| words.split('\0').any(|word| word == "--listen"))
+}
+
 /// How many there are of each.
 pub fn count(machine: &Machine) -> anyhow::Result<BTreeMap<String, usize>> {
     let mut counts = BTreeMap::new();

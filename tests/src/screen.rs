@@ -45,7 +45,8 @@ impl Picture {
     }
 
     fn of_bgrx(data: &[u8], width: usize, height: usize, stride: usize) -> anyhow::Result<Self> {
-        ensure!(data.len() >= stride * (height - 1) + width * 4, "short of pixels");
+        let last_row = height.checked_sub(1).context("no pixels")?;
+        ensure!(data.len() >= stride * last_row + width * 4, "short of pixels");
         let mut pixels = Vec::with_capacity(width * height);
         for row in data.chunks(stride).take(height) {
             pixels.extend(row.chunks_exact(4).take(width).map(|p| u32::from_le_bytes([p[0], p[1], p[2], 0])));

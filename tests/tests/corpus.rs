@@ -30,12 +30,29 @@ fn the_seeds_are_understood_and_not_only_survived() {
     let seed = |name: &str| fs::read(Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/corpus").join(name)).unwrap();
     let info = wrd_rdp::client_info::decode_client_info(&seed("client_info/client")).unwrap();
     assert_eq!((info.user.as_str(), info.password.unwrap().expose()), ("alice", b"canary".as_slice()));
+    let back = wrd_rdp::client_info::decode_client_info(&seed("client_info/comes-back")).unwrap().returning.unwrap();
+    assert_eq!((back.logon_id, back.verifier.expose()), (7, &[7; 16]));
     assert_eq!(wrd_rdp::client::ClientSettings::decode(&seed("client_settings/client")).unwrap().width, 1280);
     assert_eq!(wrd_rdp::input::events(&seed("input/several")).unwrap().len(), 2);
+    let delegated = targets::delegated(&seed("credssp/raw")).unwrap();
+    assert_eq!((delegated.user.as_str(), delegated.password.expose()), ("alice", b"canary".as_slice()));
+    assert!(targets::delegated(&seed("credssp/raw-refused")).is_none());
     let transcript =
         wrd_sys::channel::decode::<wrd_proto::transcript::Transcript>(&seed("transcript/licensing")).unwrap();
     let (security, size) = wrd_rdp::replay::settings(&transcript);
     wrd_rdp::replay::replay(wrd_rdp::acceptor::new_acceptor(security, size), &transcript).unwrap();
+
+    let alices = wrd_enrol::Entry::parse(&seed("enrolment/alice")[1..]).unwrap();
+    let key = wrd_enrol::PrivateKey::decode(targets::KEY).unwrap();
+    assert!(alices.open(&key, &"alice".try_into().unwrap()).is_ok());
+    assert!(wrd_enrol::PublicKey::decode(&seed("enrolment/public-key")[1..]).unwrap() == key.public());
+
+    let verdict = |name: &str| {
+        let proof = wrd_sys::channel::decode(&seed(name)).unwrap();
+        wrd_dm::ntlm::judge(&proof, &targets::CHALLENGE, Some(&targets::HASH), &[0; 16])
+    };
+    assert_eq!(verdict("ntlm/right").unwrap().expose(), &[0x55; 16]);
+    assert_eq!(verdict("ntlm/no-key-exchange"), Err(wrd_dm::ntlm::Refused::Mic));
 
     // The link's seeds get as far as an active connection, and its channels.
     let transcript =

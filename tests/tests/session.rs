@@ -7,7 +7,7 @@ use wrd_tests::client::{Client, DESKTOP, Options};
 use wrd_tests::machine::{Build, Init, Machine};
 use wrd_tests::runner::Plan;
 use wrd_tests::screen::Picture;
-use wrd_tests::{eventually, expect_eq, expect_in, runner, server};
+use wrd_tests::{eventually, expect_eq, expect_in, processes, runner, server};
 
 fn main() -> ExitCode {
     runner::run(
@@ -30,6 +30,12 @@ fn main() -> ExitCode {
             ("the_login_screen_takes_a_typed_password", the_login_screen_takes_a_typed_password),
             ("a_killed_worker_is_told_and_forgotten", a_killed_worker_is_told_and_forgotten),
             ("a_restart_of_the_service_cuts_nothing", a_restart_of_the_service_cuts_nothing),
+            ("the_listener_of_leaders_may_die", the_listener_of_leaders_may_die),
+            (
+                "the_listener_of_leaders_serves_root_alone_and_rests",
+                the_listener_of_leaders_serves_root_alone_and_rests,
+            ),
+            ("an_upgrade_is_for_the_next_login", an_upgrade_is_for_the_next_login),
             ("loginctl_ends_a_session", loginctl_ends_a_session),
             ("wrdctl_shows_and_controls", wrdctl_shows_and_controls),
             ("wrdctl_keeps_users_apart", wrdctl_keeps_users_apart),
@@ -344,6 +350,100 @@ fn a_restart_of_the_service_cuts_nothing(machine: &Machine) -> anyhow::Result<()
     server::clear(machine)
 }
 
+/// The pid of the listener that starts leaders, within the machine.
+fn listener(machine: &Machine) -> anyhow::Result<u32> {
+    Ok(machine.sh("systemctl show -P MainPID wrd-leader.service")?.parse()?)
+}
+
+/// That of the leader of a user's session.
+fn leader(machine: &Machine, user: &str) -> anyhow::Result<u64> {
+    let session = server::session(machine, user)?.with_context(|| format!("{user} has no session"))?;
+    session["leader_pid"].as_u64().with_context(|| format!("no leader_pid in {session}"))
+}
+
+fn wait_no_leader(machine: &Machine) -> anyhow::Result<()> {
+    eventually("the leader to go", Duration::from_secs(10), || {
+        Ok(processes::leaders(machine)?.is_empty().then_some(()))
+    })
+}
+
+fn the_listener_of_leaders_may_die(machine: &Machine) -> anyhow::Result<()> {
+    let mut client = Client::login(machine, Options::user("alice"))?;
+    let (first, alices) = (listener(machine)?, leader(machine, "alice")?);
+    expect_eq("the leader's parent", machine.sh(&format!("ps -o ppid= -p {alices}"))?.trim().parse()?, first)?;
+    // Nothing of where it was a stranger's is left, and it leads its own process group and session.
+    let of = |pid: u64| {
+        machine.sh(&format!(
+            "chrt -p {pid} | sed 's/pid [0-9]*//'; taskset -p {pid} | sed 's/pid [0-9]*//'; ps -o nice= -p {pid}"
+        ))
+    };
+    expect_eq("the place of a leader whose user works", of(alices)?, of(first.into())?)?;
+    let own = machine.sh(&format!("ps -o pgid=,sid= -p {alices}"))?;
+    let own: Vec<&str> = own.split_whitespace().collect();
+    expect_eq("its group and session", own, vec![alices.to_string().as_str(); 2])?;
+
+    machine.sh(&format!("kill -KILL {first}"))?;
+    // A login that comes before systemd has noticed is turned away.
+    eventually("systemd to notice", Duration::from_secs(10), || Ok((listener(machine)? != first).then_some(())))?;
+    let bob = Client::login(machine, Options::user("bob").size(800, 600))?;
+    ensure!(listener(machine)? != first, "the listener was not started again");
+    run_in_terminal(machine, &client, "/tmp/after-listener")?;
+    bob.disconnect()?;
+    // The same by systemd, which leaves the leaders alone too.
+    machine.sh("systemctl stop wrd-leader.service")?;
+    expect_eq("alice's leader", leader(machine, "alice")?, alices)?;
+    let carol = Client::login(machine, Options::user("carol").size(800, 600))?;
+    expect_eq("alice's client", client.exit_code()?, None)?;
+    drop(carol);
+    // Whose parent is gone ends as well as any other.
+    server::clear(machine)?;
+    wait_no_leader(machine)?;
+    expect_eq("the socket", machine.sh("systemctl is-active wrd-leader.socket")?.as_str(), "active")
+}
+
+fn the_listener_of_leaders_serves_root_alone_and_rests(machine: &Machine) -> anyhow::Result<()> {
+    drop(Client::login(machine, Options::user("alice"))?);
+    server::clear(machine)?;
+    let pid = listener(machine)?;
+    // It is woken up by the end of one.
+    machine.sh(&format!("while pgrep -P {pid}; do sleep 0.1; done"))?;
+    let switches = || machine.sh(&format!("grep ctxt_switches /proc/{pid}/status"));
+    let before = switches()?;
+    std::thread::sleep(Duration::from_secs(3));
+    expect_eq("the listener's context switches", switches()?, before)?;
+    // Even where the socket's mode were not what keeps users out.
+    let ask = "import socket; s = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET); s.settimeout(5); s.connect('/run/wrd-dm/leader'); print(s.recv(1))";
+    let refused = machine.try_sh_as("alice", &format!("python3 -c \"{ask}\" 2>&1"))?;
+    expect_in("the socket", "PermissionError", &String::from_utf8_lossy(&refused.stdout))?;
+    let mark = machine.mark()?;
+    machine.sh("chmod 0666 /run/wrd-dm/leader")?;
+    let closed = machine.try_sh_as("alice", &format!("python3 -c \"{ask}\" 2>&1"));
+    machine.sh("chmod 0600 /run/wrd-dm/leader")?;
+    expect_eq("what it says to a user", String::from_utf8_lossy(&closed?.stdout).trim(), "b''")?;
+    machine.wait_journal(&mark, "asks for one")?;
+    expect_eq("the listener", listener(machine)?, pid)
+}
+
+fn an_upgrade_is_for_the_next_login(machine: &Machine) -> anyhow::Result<()> {
+    let program = "/usr/local/libexec/wrd-dm/wrd-leader";
+    let runs = |pid: u64| machine.sh(&format!("stat -L -c %i /proc/{pid}/exe"));
+    let _alice = Client::login(machine, Options::user("alice"))?;
+    let (pid, alices) = (listener(machine)?, leader(machine, "alice")?);
+    let (before, old) = (machine.sh(&format!("stat -c %i {program}"))?, runs(alices)?);
+    // What an upgrade from a version with a unit for each login finds.
+    machine.write("/usr/local/lib/systemd/system/wrd-leader@.service", "[Service]\nExecStart=/bin/false\n")?;
+    machine.install(Build::Dev)?;
+    let after = machine.sh(&format!("stat -c %i {program}"))?;
+    ensure!(before != after, "nothing was installed");
+    let bob = Client::login(machine, Options::user("bob").size(800, 600))?;
+    expect_eq("the listener", listener(machine)?, pid)?;
+    expect_eq("what bob's leader runs", runs(leader(machine, "bob")?)?, after)?;
+    expect_eq("what alice's leader runs", runs(alices)?, old)?;
+    expect_eq("the old unit", machine.sh("ls /usr/local/lib/systemd/system | grep -c @ || :")?.as_str(), "0")?;
+    drop(bob);
+    server::clear(machine)
+}
+
 fn loginctl_ends_a_session(machine: &Machine) -> anyhow::Result<()> {
     let mut client = Client::login(machine, Options::user("alice"))?;
     let sessions = server::logind_sessions(machine, "alice")?;
@@ -351,9 +451,7 @@ fn loginctl_ends_a_session(machine: &Machine) -> anyhow::Result<()> {
     client.wait_exit()?;
     expect_in("the client's log", "ERRINFO_", &client.log())?;
     server::wait_gone(machine, "alice")?;
-    eventually("the leader's unit to go", Duration::from_secs(10), || {
-        Ok(machine.sh("systemctl list-units --no-legend 'wrd-leader@*'")?.is_empty().then_some(()))
-    })?;
+    wait_no_leader(machine)?;
     expect_eq("sockets of sessions", machine.sh("ls /run/wrd-dm/sessions")?.as_str(), "")
 }
 
@@ -461,14 +559,19 @@ fn the_session_command_is_the_session(machine: &Machine) -> anyhow::Result<()> {
 }
 
 fn passwords_are_in_no_log(machine: &Machine) -> anyhow::Result<()> {
-    machine.sh("mkdir -p /run/systemd/system/wrd-dm.service.d /run/systemd/system/wrd-leader@.service.d")?;
-    for unit in ["wrd-dm.service", "wrd-leader@.service"] {
+    for unit in ["wrd-dm.service", "wrd-leader.service"] {
         machine.write(&format!("/run/systemd/system/{unit}.d/debug.conf"), "[Service]\nEnvironment=WRD_LOG=trace\n")?;
     }
-    machine.sh("systemctl daemon-reload; systemctl restart wrd-dm.service")?;
+    machine.sh("systemctl daemon-reload; systemctl restart wrd-dm.service wrd-leader.service")?;
     let mark = machine.mark()?;
     let result = Client::login(machine, Options::user("alice")).and_then(|client| {
         drop(client);
+        let leader = leader(machine, "alice")?;
+        expect_in(
+            "the leader's environment",
+            "WRD_LOG=trace",
+            &machine.sh(&format!("cat /proc/{leader}/environ | tr '\\0' '\\n'"))?,
+        )?;
         let mut wrong = Client::start(machine, Options::user("bob").password("canary-in-a-coal-mine"))?;
         wrong.wait_for_greeter()?;
         wrong.type_text("canary-on-a-screen")?;
@@ -481,7 +584,7 @@ fn passwords_are_in_no_log(machine: &Machine) -> anyhow::Result<()> {
         }
         Ok(())
     });
-    machine.sh("rm -r /run/systemd/system/wrd-dm.service.d /run/systemd/system/wrd-leader@.service.d; systemctl daemon-reload; systemctl restart wrd-dm.service")?;
+    machine.sh("rm -r /run/systemd/system/wrd-dm.service.d /run/systemd/system/wrd-leader.service.d; systemctl daemon-reload; systemctl restart wrd-dm.service wrd-leader.service")?;
     result?;
     server::clear(machine)
 }
@@ -493,6 +596,9 @@ fn uninstall_leaves_only_what_it_says(machine: &Machine) -> anyhow::Result<()> {
     let left = machine.sh("find /usr/local /etc /var/lib -name '*wrd*' | sort")?;
     expect_eq("what is left", left.as_str(), "/etc/wrd-dm\n/etc/wrd-dm/wrd-dm.toml\n/var/lib/wrd-dm")?;
     ensure!(machine.try_sh("systemctl is-active wrd-dm.socket")?.stdout != b"active\n", "the socket still listens");
+    eventually("our processes to end", Duration::from_secs(10), || {
+        Ok(processes::count(machine)?.is_empty().then_some(()))
+    })?;
     // And it can be had again.
     machine.install(Build::Dev)?;
     let _client = Client::login(machine, Options::user("alice"))?;

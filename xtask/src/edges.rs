@@ -11,6 +11,8 @@ const FORBIDDEN: &[(&str, &[&str])] = &[
     ("wrd-proto", &["wrd-config", "wrd-sys", "wrd-rdp", "wrd-draw", "nix", "ironrdp*", "tokio"]),
     ("wrd-sys", &["wrd-config", "wrd-rdp", "wrd-draw", "ironrdp*", "tokio"]),
     ("wrd-config", &["wrd-sys", "wrd-rdp", "wrd-draw", "ironrdp*", "tokio"]),
+    ("wrd-enrol", &["wrd-proto", "wrd-config", "wrd-sys", "wrd-rdp", "wrd-draw", "nix", "ironrdp*", "tokio"]),
+    ("pam-wrd-enrol", &["wrd-proto", "wrd-config", "wrd-sys", "serde", "nix", "tracing", "tokio"]),
     ("wrd-draw", &["wrd-proto", "wrd-config", "wrd-sys", "wrd-rdp", "ironrdp*", "smithay", "tokio"]),
     ("wrd-dm", &["smithay", "ironrdp*", "sspi", "rustls", "zbus", "tokio", "pam-*", "wrd-rdp", "wrd-draw"]),
     ("wrd-gate", &["pam-*", "smithay", "zbus", "tokio", "wrd-config"]),

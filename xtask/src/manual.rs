@@ -10,7 +10,11 @@ use std::process::Command;
 const PAGES: &[(&str, &str, &[&str])] = &[
     ("wrd-dm", "man/wrd-dm.8.scd", &[]),
     ("wrd-leader", "man/wrd-leader.8.scd", &[]),
-    ("wrdctl", "man/wrdctl.1.scd", &["list", "show", "disconnect", "terminate"]),
+    (
+        "wrdctl",
+        "man/wrdctl.1.scd",
+        &["list", "show", "disconnect", "terminate", "status", "enroll", "forget", "enrolled"],
+    ),
 ];
 
 pub fn check(top: &Path) -> anyhow::Result<Vec<String>> {

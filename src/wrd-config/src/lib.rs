@@ -1,22 +1,25 @@
 //! The configuration of wrd-dm: types, defaults, merging, and errors that name file, line and key.
 //!
 //! Owned here: where files live ([`Paths`]), the administrator's files ([`System`]) and what a user's
-//! session takes from theirs ([`SessionSettings`]). Parsing is apart from reading: text in, settings and
+//! session takes from theirs ([`SessionSettings`]), and the sessions that are installed ([`Installed`]). Parsing is apart from reading: text in, settings and
 //! errors out. Always true: no text panics, and a bad value never hides a good one.
 //! Deliberately absent: acting on any of it, and logging.
 
 mod admission;
+pub mod desktop_entry;
 mod document;
 mod error;
+mod installed;
 mod paths;
 mod session;
 mod system;
 
 pub use admission::{Admission, Startups};
 pub use error::{ConfigError, ConfigErrors};
+pub use installed::{Choice, Installed, InstalledSession, SESSION_FOLDERS, SessionId, Unusable};
 pub use paths::Paths;
 pub use session::{SessionSettings, USER_FILE};
-pub use system::{Desktop, Limits, SYSTEM_FILE, Session, System, Tls};
+pub use system::{Desktop, Limits, Login, SYSTEM_FILE, Session, System, Tls};
 
 use std::path::PathBuf;
 

@@ -57,7 +57,7 @@ impl Paths {
         self.runtime_dir.join("control")
     }
 
-    /// Where systemd waits to start a leader.
+    /// Where leaders are asked for.
     pub fn leader_socket(&self) -> PathBuf {
         self.runtime_dir.join("leader")
     }

@@ -3,6 +3,7 @@
 use crate::document::{self, Document};
 use crate::{Admission, Background, ConfigError, ConfigErrors};
 use std::path::{Path, PathBuf};
+use wrd_proto::gate::Security;
 
 /// The file in the configuration folder; its drop-ins are in a folder of the same name with `.d`.
 pub const SYSTEM_FILE: &str = "wrd-dm.toml";
@@ -11,6 +12,7 @@ pub const SYSTEM_FILE: &str = "wrd-dm.toml";
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct System {
     pub tls: Tls,
+    pub login: Login,
     pub limits: Limits,
     pub admission: Admission,
     pub session: Session,
@@ -22,6 +24,16 @@ pub struct System {
 pub struct Tls {
     pub certificate: Option<PathBuf>,
     pub key: Option<PathBuf>,
+}
+
+/// `[login]`: who is let in by what.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Login {
+    pub security: Security,
+    /// Users with a lower uid are not enrolled for NLA: root, and those that are no people.
+    pub enrol_min_uid: u32,
+    /// How long after its line was cut a client may come back without a password; 0: never.
+    pub reconnect_seconds: u32,
 }
 
 /// `[limits]`.
@@ -51,6 +63,12 @@ pub struct Desktop {
     pub background: Background,
     /// `XDG_SESSION_DESKTOP`.
     pub name: String,
+}
+
+impl Default for Login {
+    fn default() -> Self {
+        Self { security: Security::default(), enrol_min_uid: 1000, reconnect_seconds: 900 }
+    }
 }
 
 impl Default for Limits {
@@ -131,6 +149,10 @@ impl System {
         set(&mut self.tls.certificate, document.parsed("tls", "certificate", absolute).map(Some));
         set(&mut self.tls.key, document.parsed("tls", "key", absolute).map(Some));
 
+        set(&mut self.login.security, document.parsed("login", "security", security));
+        set(&mut self.login.enrol_min_uid, document.integer("login", "enrol_min_uid", 0..=u32::MAX - 1));
+        set(&mut self.login.reconnect_seconds, document.integer("login", "reconnect_seconds", 0..=86_400));
+
         set(&mut self.limits.connections, document.integer("limits", "connections", 1..=65_536));
         set(&mut self.limits.login_seconds, document.integer("limits", "login_seconds", 5..=3600));
         set(&mut self.limits.max_width, document.integer("limits", "max_width", 640..=8192).map(pixels));
@@ -194,6 +216,16 @@ fn pixels(value: u32) -> u16 {
 fn absolute(text: &str) -> Result<PathBuf, &'static str> {
     let path = PathBuf::from(text);
     if path.is_absolute() && !text.contains('\0') { Ok(path) } else { Err("an absolute path") }
+}
+
+fn security(text: &str) -> Result<Security, &'static str> {
+    match text {
+        "auto" => Ok(Security::Auto),
+        "nla-preferred" => Ok(Security::NlaPreferred),
+        "nla-required" => Ok(Security::NlaRequired),
+        "tls" => Ok(Security::Tls),
+        _ => Err("\"auto\", \"nla-preferred\", \"nla-required\" or \"tls\""),
+    }
 }
 
 fn desktop_name(text: &str) -> Result<String, &'static str> {

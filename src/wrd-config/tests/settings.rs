@@ -4,6 +4,7 @@ use proptest::prelude::*;
 use std::fs;
 use std::path::Path;
 use wrd_config::{Admission, Background, Rgb, SessionSettings, Startups, System};
+use wrd_proto::gate::Security;
 
 fn messages(text: &str) -> Vec<String> {
     let (_, errors) = System::parse([(Path::new("/etc/wrd-dm/wrd-dm.toml"), text)]);
@@ -25,6 +26,10 @@ fn every_key_is_understood() {
         [tls]
         certificate = "/etc/ssl/wrd.crt"
         key = "/etc/ssl/wrd.key"
+        [login]
+        security = "nla-required"
+        enrol_min_uid = 500
+        reconnect_seconds = 60
         [limits]
         connections = 1_000
         login_seconds = 0x3c
@@ -56,6 +61,8 @@ fn every_key_is_understood() {
     assert_eq!(errors, []);
     assert_eq!(system.tls.certificate.as_deref(), Some(Path::new("/etc/ssl/wrd.crt")));
     assert_eq!(system.tls.key.as_deref(), Some(Path::new("/etc/ssl/wrd.key")));
+    assert_eq!((system.login.security, system.login.enrol_min_uid), (Security::NlaRequired, 500));
+    assert_eq!(system.login.reconnect_seconds, 60);
     assert_eq!((system.limits.connections, system.limits.login_seconds), (1000, 60));
     assert_eq!((system.limits.max_width, system.limits.max_height), (3840, 2160));
     let admission = Admission {
@@ -90,7 +97,7 @@ fn mistakes_are_named_with_file_line_key_and_what_is_allowed() {
             "/etc/wrd-dm/wrd-dm.toml:2: limits.connections: expected a whole number from 1 to 65536, found 0",
             "/etc/wrd-dm/wrd-dm.toml:3: limits.login_seconds: expected a whole number from 5 to 3600, found text",
             "/etc/wrd-dm/wrd-dm.toml:4: limits.conections: unknown key; known in [limits] are connections, login_seconds, max_width, max_height",
-            "/etc/wrd-dm/wrd-dm.toml:6: sesion: unknown section; known are admission, desktop, limits, session, tls",
+            "/etc/wrd-dm/wrd-dm.toml:6: sesion: unknown section; known are admission, desktop, limits, login, session, tls",
             "/etc/wrd-dm/wrd-dm.toml:10: desktop.background: expected a colour such as \"#2d3640\" or the absolute path of a picture, found \"red\"",
             "/etc/wrd-dm/wrd-dm.toml:11: desktop.name: expected text in quotes, found true or false",
         ]
@@ -115,6 +122,26 @@ fn mistakes_about_admission_are_named_one_by_one() {
         assert_eq!(messages(&format!("[admission]\nstartups = \"{wrong}\"\n")).len(), 1, "{wrong}");
     }
     assert!(messages("[admission]\nexempt = \"::1\"\n")[0].ends_with("expected a list of texts, found text"));
+}
+
+#[test]
+fn security_is_one_of_four_words() {
+    for (word, security) in [
+        ("auto", Security::Auto),
+        ("nla-preferred", Security::NlaPreferred),
+        ("nla-required", Security::NlaRequired),
+        ("tls", Security::Tls),
+    ] {
+        let text = format!("[login]\nsecurity = \"{word}\"\n");
+        let (system, errors) = System::parse([(Path::new("x"), text.as_str())]);
+        assert_eq!((system.login.security, errors.len()), (security, 0));
+    }
+    assert_eq!(
+        messages("[login]\n\nsecurity = \"nla\"\n"),
+        [
+            "/etc/wrd-dm/wrd-dm.toml:3: login.security: expected \"auto\", \"nla-preferred\", \"nla-required\" or \"tls\", found \"nla\""
+        ]
+    );
 }
 
 #[test]

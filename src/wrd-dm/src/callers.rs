@@ -1,6 +1,6 @@
 //! The control socket: a bounded number of callers, one request each, five seconds for all of it.
 
-use crate::control::{Caller, answer};
+use crate::control::{Caller, House, answer};
 use crate::leaders::connect_to;
 use crate::monitor::Monitor;
 use crate::wire::Wire;
@@ -102,7 +102,14 @@ pub fn answer_all(monitor: &mut Monitor) {
     for id in asked {
         let Some(call) = monitor.callers.open.get_mut(&id) else { continue };
         let Some(request) = call.request.take() else { continue };
-        call.answers.extend(answer(&request, call.caller, &mut monitor.table));
+        let mut house = House {
+            table: &mut monitor.table,
+            store: monitor.enrolment.as_mut(),
+            security: monitor.config.login.security,
+            identity: &monitor.identity,
+            addresses: &monitor.addresses,
+        };
+        call.answers.extend(answer(request, call.caller, &mut house));
         write(monitor, id);
     }
 }

@@ -1,18 +1,16 @@
 //! The certificate that this host shows: the administrator's own, or one made on the first start.
 //!
-//! Ours is one file with certificate and key, so that there is never one without the other; it is
-//! written beside its place and moved there once it is safely on the disk.
+//! Ours is one file with certificate and key, so that there is never one without the other.
 
+use crate::files::{self, Readers};
 use crate::signer::Signer;
-use anyhow::{Context, bail, ensure};
-use nix::errno::Errno;
+use anyhow::{Context, ensure};
 use ring::digest;
 use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
-use std::fs::{self, DirBuilder, File, OpenOptions};
-use std::io::{self, Read, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
-use std::path::{Path, PathBuf};
+use std::fs::DirBuilder;
+use std::os::unix::fs::DirBuilderExt;
+use std::path::Path;
 use wrd_config::Tls;
 use wrd_proto::Bytes;
 use wrd_proto::gate::MAX_CHAIN;
@@ -78,7 +76,7 @@ fn make(path: &Path) -> anyhow::Result<()> {
     let folder = path.parent().context("no folder")?;
     DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
     let pem = own_pem(&host_name()).context("cannot make a certificate")?;
-    save(path, &pem)?;
+    files::save(path, pem.as_bytes(), Readers::Owner)?;
     Ok(())
 }
 
@@ -103,40 +101,8 @@ fn own_pem(host: &str) -> Result<Zeroizing<String>, rcgen::Error> {
     Ok(Zeroizing::new(format!("{}{}", certificate.pem(), *secret)))
 }
 
-/// Writes `text` so that `path` is afterwards either untouched or whole, whatever fails.
-fn save(path: &Path, text: &str) -> io::Result<()> {
-    let beside = PathBuf::from(format!("{}.{}.new", path.display(), std::process::id()));
-    let written = write_new(&beside, text).and_then(|()| fs::rename(&beside, path));
-    if written.is_err() {
-        // The first error is the one to tell; what is left over would only be a stray file.
-        let _ = fs::remove_file(&beside);
-    }
-    written?;
-    File::open(path.parent().unwrap_or(Path::new("/")))?.sync_all()
-}
-
-fn write_new(path: &Path, text: &str) -> io::Result<()> {
-    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
-    file.write_all(text.as_bytes())?;
-    file.sync_all()
-}
-
 fn read(path: &Path) -> anyhow::Result<Zeroizing<Vec<u8>>> {
-    let open = || -> io::Result<Zeroizing<Vec<u8>>> {
-        // A pipe in its place must not hang the start.
-        let file = OpenOptions::new().read(true).custom_flags(nix::libc::O_NONBLOCK).open(path)?;
-        if !file.metadata()?.is_file() {
-            return Err(Errno::EINVAL.into());
-        }
-        let mut bytes = Zeroizing::new(Vec::with_capacity(MAX_PEM as usize + 1));
-        file.take(MAX_PEM + 1).read_to_end(&mut bytes)?;
-        Ok(bytes)
-    };
-    let bytes = open().with_context(|| format!("cannot read {}", path.display()))?;
-    if bytes.len() as u64 > MAX_PEM {
-        bail!("{} is longer than {MAX_PEM} bytes", path.display());
-    }
-    Ok(bytes)
+    files::read(path, MAX_PEM).with_context(|| format!("cannot read {}", path.display()))
 }
 
 fn pem_error(error: rustls_pki_types::pem::Error) -> anyhow::Error {
@@ -152,6 +118,7 @@ const MAX_PEM: u64 = 128 * 1024;
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::fs;
     use std::os::unix::fs::PermissionsExt;
 
     #[test]
@@ -191,15 +158,5 @@ mod tests {
         fs::remove_file(&certificate).unwrap();
         fs::create_dir(&certificate).unwrap();
         assert!(error().contains("Invalid argument"), "{}", error());
-    }
-
-    #[test]
-    fn a_failed_save_leaves_nothing_behind() {
-        let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join("host.pem");
-        fs::create_dir(&path).unwrap();
-        fs::write(path.join("x"), "").unwrap();
-        assert!(save(&path, "text").is_err());
-        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1);
     }
 }

@@ -1,12 +1,16 @@
-//! What callers of the control socket may ask, and the answers. Pure: a request, the caller's uid and the
-//! table go in. The one place that authorises: root and the owner of this server may all, a user only
-//! what is theirs.
+//! What callers of the control socket may ask, and the answers: a request, the caller's uid and what this server has go
+//! in. This and `enrolment/control.rs` are the places that authorise: root and the owner of this server may all, a user
+//! only what is theirs. Deliberately absent: sockets and waiting.
 
+use crate::cert::Identity;
+use crate::enrolment::{self, Store};
 use crate::table::{NotNow, Table};
 use nix::unistd::Uid;
-use wrd_proto::Line;
-use wrd_proto::control::{ErrorKind, Request, Response, Target};
+use std::net::SocketAddr;
+use wrd_proto::control::{ErrorKind, Request, Response, Status, Target};
+use wrd_proto::gate::Security;
 use wrd_proto::session::SessionInfo;
+use wrd_proto::{Line, Text};
 
 /// Who asks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -20,7 +24,7 @@ impl Caller {
         if peer.is_root() || peer == server { Self::Administrator } else { Self::User(peer.as_raw()) }
     }
 
-    fn may_see(self, uid: u32) -> bool {
+    pub fn may_see(self, uid: u32) -> bool {
         match self {
             Self::Administrator => true,
             Self::User(own) => own == uid,
@@ -28,12 +32,22 @@ impl Caller {
     }
 }
 
+/// What requests are about.
+pub struct House<'a> {
+    pub table: &'a mut Table,
+    pub store: Option<&'a mut Store>,
+    pub security: Security,
+    pub identity: &'a Identity,
+    pub addresses: &'a [SocketAddr],
+}
+
 /// Why something is not done.
-struct Refusal(ErrorKind, String);
+pub struct Refusal(pub ErrorKind, pub String);
 
 /// Does what is asked, and says what to answer.
-pub fn answer(request: &Request, caller: Caller, table: &mut Table) -> Vec<Response> {
-    let done = match request {
+pub fn answer(request: Request, caller: Caller, house: &mut House<'_>) -> Vec<Response> {
+    let table = &mut *house.table;
+    let done = match &request {
         Request::List => {
             let visible = table.sessions().filter(|info| caller.may_see(info.uid));
             Ok(visible.map(Response::Session).collect())
@@ -46,6 +60,16 @@ pub fn answer(request: &Request, caller: Caller, table: &mut Table) -> Vec<Respo
             find(target, caller, table).and_then(|info| table.terminate(info.uid).map_err(not_now)).map(|()| Vec::new())
         }
         Request::TerminateAll => terminate_all(caller, table),
+        Request::Status => Ok(status(caller, house)),
+        Request::EnrolmentKey | Request::Enrol { .. } | Request::Forget { .. } | Request::Enrolled => {
+            match house.store.as_deref_mut() {
+                Some(store) => {
+                    let sessions: Vec<_> = house.table.sessions().map(|info| (info.uid, info.user)).collect();
+                    enrolment::answer(&request, caller, store, &sessions)
+                }
+                None => Err(refusal(ErrorKind::WrongState, ONE_TIME)),
+            }
+        }
     };
     match done {
         Ok(mut responses) => {
@@ -67,6 +91,26 @@ fn terminate_all(caller: Caller, table: &mut Table) -> Result<Vec<Response>, Ref
         return Err(refusal(ErrorKind::WrongState, &text));
     }
     Ok(Vec::new())
+}
+
+fn status(caller: Caller, house: &mut House<'_>) -> Vec<Response> {
+    let sessions: Vec<_> = house.table.sessions().filter(|info| caller.may_see(info.uid)).collect();
+    let connected = sessions.iter().filter(|info| info.client.is_some()).count();
+    let count = |count: usize| u32::try_from(count).unwrap_or(u32::MAX);
+    let enrolled = house.store.as_deref_mut().map(|store| match caller {
+        Caller::Administrator => store.count(),
+        Caller::User(uid) => store.names_of(uid).len(),
+    });
+    let listening = house.addresses.iter().map(|address| Response::Listening(Text::truncated(&address.to_string())));
+    let status = Status {
+        version: Text::truncated(env!("CARGO_PKG_VERSION")),
+        security: house.security,
+        fingerprint: Text::truncated(&house.identity.fingerprint()),
+        sessions: count(sessions.len()),
+        connected: count(connected),
+        enrolled: enrolled.map(count),
+    };
+    listening.chain([Response::Status(status)]).collect()
 }
 
 fn find(target: &Target, caller: Caller, table: &Table) -> Result<SessionInfo, Refusal> {
@@ -96,6 +140,8 @@ fn refusal(kind: ErrorKind, text: &str) -> Refusal {
     Refusal(kind, text.to_owned())
 }
 
+const ONE_TIME: &str = "this server has a one-time password: nobody is enrolled";
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -108,7 +154,7 @@ mod tests {
     fn table() -> Table {
         let now = Instant::now();
         const SECOND: Duration = Duration::from_secs(1);
-        let mut table = Table::new(Timing { login: SECOND, screen: SECOND, start: SECOND });
+        let mut table = Table::new(Timing { login: SECOND, screen: SECOND, start: SECOND, reconnect: SECOND });
         for uid in [1, 2] {
             table.discover(uid);
             table.looked(uid, Looked::Found, now);
@@ -127,8 +173,18 @@ mod tests {
             Response::Session(info) => info.user.to_string(),
             Response::Done => "done".into(),
             Response::Error { kind, .. } => format!("{kind:?}"),
+            other => format!("{other:?}"),
         };
-        answer(&request, caller, &mut table()).into_iter().map(shown).collect()
+        ask(request, caller, &mut table(), None).into_iter().map(shown).collect()
+    }
+
+    fn ask(request: Request, caller: Caller, table: &mut Table, store: Option<&mut Store>) -> Vec<Response> {
+        let dir = tempfile::tempdir().unwrap();
+        let identity = Identity::load(&wrd_config::Tls::default(), dir.path()).unwrap();
+        let addresses = ["192.0.2.1:3389".parse().unwrap(), "[::]:3389".parse().unwrap()];
+        let mut house =
+            House { table, store, security: Security::NlaPreferred, identity: &identity, addresses: &addresses };
+        answer(request, caller, &mut house)
     }
 
     #[test]
@@ -160,9 +216,33 @@ mod tests {
     fn all_sessions_are_ended_for_root_only() {
         assert_eq!(kinds(Request::TerminateAll, Caller::User(1)), ["NotPermitted"]);
         let mut table = table();
-        assert_eq!(answer(&Request::TerminateAll, Caller::Administrator, &mut table), [Response::Done]);
+        assert_eq!(ask(Request::TerminateAll, Caller::Administrator, &mut table, None), [Response::Done]);
         let told = std::iter::from_fn(|| table.next_action()).filter(|a| matches!(a, Action::TellSession(..))).count();
         assert_eq!(told, 2);
+    }
+
+    #[test]
+    fn the_status_counts_what_the_caller_may_see() {
+        let status = |caller, store: Option<&mut Store>| match &ask(Request::Status, caller, &mut table(), store)[..] {
+            [Response::Listening(first), Response::Listening(second), Response::Status(status), Response::Done] => {
+                assert_eq!((first.as_str(), second.as_str()), ("192.0.2.1:3389", "[::]:3389"));
+                assert_eq!((status.security, status.fingerprint.len()), (Security::NlaPreferred, 32 * 3 - 1));
+                (status.sessions, status.connected, status.enrolled)
+            }
+            other => panic!("{other:?}"),
+        };
+        assert_eq!(status(Caller::Administrator, None), (2, 0, None));
+        let dir = tempfile::tempdir().unwrap();
+        let mut store = Store::open(enrolment::Places::below(dir.path()), 0);
+        assert_eq!(status(Caller::User(2), Some(&mut store)), (1, 0, Some(0)));
+        assert_eq!(status(Caller::User(3), Some(&mut store)), (0, 0, Some(0)));
+    }
+
+    #[test]
+    fn a_server_with_a_one_time_password_enrols_nobody() {
+        for request in [Request::EnrolmentKey, Request::Enrolled, Request::Forget { user: None }] {
+            assert_eq!(kinds(request, Caller::Administrator), ["WrongState"]);
+        }
     }
 
     #[test]

@@ -103,7 +103,7 @@ impl Monitor {
         let address = Address::truncated(&client.to_string());
         let place = &self.door.strangers;
         let (pid, channel) = gates::start(&self.paths.libexec_dir, self.gate_user, place, stream.try_clone()?)?;
-        self.table.accepted(id, address.clone(), now);
+        self.table.accepted(id, address.clone(), self.config.login.security, now);
         self.children.insert(pid, Child::Gate(id));
         tracing::info!("connection accepted; connection={id} client={client}");
         match self.listen_to_gate(id, channel) {
@@ -161,8 +161,14 @@ impl Monitor {
 
     /// Tells admission what the tables have found out.
     pub fn take_note(&mut self, note: &Note) {
-        if let Note::Denied { id, .. } = note {
-            self.admission.denied(*id, Instant::now());
+        match note {
+            Note::Denied { id, .. } => self.admission.denied(*id, Instant::now()),
+            Note::LoggedIn { uid, user, .. } => {
+                if let Some(store) = &mut self.enrolment {
+                    store.logged_in(*uid, user);
+                }
+            }
+            _ => {}
         }
     }
 

@@ -18,14 +18,18 @@ pub fn start(libexec: &Path, user: GateUser, place: &Place, client: TcpStream) -
         .fd(4, theirs.into())
         .current_dir(Path::new("/"))
         .own_process_group()
-        .place(place.clone())
         .pass_env("WRD_LOG")
         .pass_env("JOURNAL_STREAM");
     if let GateUser::Other { uid, gid } = user {
         program = program.user(uid, gid);
     }
     let child = program.spawn().with_context(|| format!("cannot start {}", path.display()))?;
-    Ok((pid_of(&child), ours))
+    let pid = pid_of(&child);
+    // Not from its first instruction on: we wait until it has become a gate, and must not wait among strangers.
+    if let Err(error) = place.give(pid) {
+        tracing::warn!("ignoring that a gate keeps our own place: {error}; pid={pid}");
+    }
+    Ok((pid, ours))
 }
 
 /// The pid of a child, which this monitor reaps by itself.

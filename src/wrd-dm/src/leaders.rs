@@ -1,4 +1,4 @@
-//! Getting a leader for a login: systemd starts one for each connection to its socket; stand-alone the
+//! Getting a leader for a login: their listener starts one for each connection to its socket; stand-alone the
 //! monitor starts it.
 
 use crate::gates::pid_of;

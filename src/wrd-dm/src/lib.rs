@@ -3,9 +3,10 @@
 //! work.
 //!
 //! Always true: it reads no byte of a client's and no password, only typed messages of its own
-//! processes; it never waits for one of them; it can be restarted without anybody noticing.
+//! processes (what a client sent in NLA is hashed, not taken apart); it never waits for one of them; it can be restarted without anybody noticing.
 //!
-//! A library beside a program of one line, for the fuzz target that plays gates, leaders and sessions.
+//! A library beside a program of one line, for the fuzz targets that play gates, leaders and sessions, and clients
+//! of NLA.
 
 mod admission;
 mod callers;
@@ -13,12 +14,18 @@ mod cert;
 mod cli;
 mod control;
 mod door;
+mod enrolment;
+mod files;
 mod gates;
 mod leaders;
 mod listener;
 mod monitor;
+mod nla;
 mod notes;
+pub mod ntlm;
+mod offers;
 mod places;
+mod reconnect;
 mod run;
 mod scan;
 mod shutdown;

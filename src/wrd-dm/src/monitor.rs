@@ -5,6 +5,9 @@ use crate::admission::Admission;
 use crate::callers::{self, Callers};
 use crate::cert::Identity;
 use crate::door::{Door, End};
+use crate::enrolment::Store;
+use crate::nla::Nla;
+use crate::offers::Offers;
 use crate::places::{GateUser, Mode};
 use crate::shutdown::Shutdown;
 use crate::table::{Action, Connection, Looked, Note, Table, Timing};
@@ -17,6 +20,7 @@ use nix::sys::socket::{AddressFamily, SockFlag, SockType, socketpair};
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::Pid;
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 use std::os::fd::{AsFd, OwnedFd};
 use std::time::{Duration, Instant, SystemTime};
 use wrd_config::{Paths, System};
@@ -36,9 +40,15 @@ pub struct Monitor {
     pub config: System,
     pub identity: Identity,
     pub host_name: Text<255>,
+    /// The sessions to choose from.
+    pub offers: Offers,
     pub table: Table,
     pub admission: Admission,
     pub door: Door,
+    pub nla: Nla,
+    /// Who can log in by NLA. None where a one-time password is all there is.
+    pub enrolment: Option<Store>,
+    pub addresses: Vec<SocketAddr>,
     pub listeners: Vec<RegistrationToken>,
     pub callers: Callers,
     pub children: BTreeMap<Pid, Child>,
@@ -77,6 +87,7 @@ impl Monitor {
             screen: Duration::from_secs(config.limits.login_seconds.into()),
             // The leader keeps to `start_seconds` itself; PAM comes on top.
             start: Duration::from_secs(u64::from(config.session.start_seconds) + 30),
+            reconnect: Duration::from_secs(config.login.reconnect_seconds.into()),
         }
     }
 
@@ -241,7 +252,15 @@ impl Monitor {
                 Ok(signature) => self.tell_gate(id, &ToGate::Signature(signature), None),
                 Err(error) => self.table.broken(id, &error.to_string()),
             },
+            Action::Challenge(id) => self.challenge(id),
+            Action::Judge(id, proof) => self.judge_proof(id, &proof),
+            Action::TellVerdict(id, verdict) => self.tell_gate(id, &ToGate::NtlmVerdict(verdict), None),
+            Action::TellReconnect(id, returning) => self.tell_gate(id, &ToGate::Reconnect(returning), None),
+            Action::MakeCookie { uid, client } => self.make_cookie(uid, client),
+            Action::Forget(proven) => self.forget_enrolment(&proven),
             Action::OpenLeader(id) => self.admission.wants_leader(id, Instant::now()),
+            Action::Asks(id) => self.admission.asks(id, Instant::now()),
+            Action::Answered(id) => self.admission.answered(id, Instant::now()),
             Action::RefuseGate(id, text) => self.tell_gate(id, &ToGate::Refused(text), None),
             Action::Link(id) => match self.sockets.links.remove(&id) {
                 Some(link) => self.tell_gate(id, &ToGate::Link, Some(&link)),
@@ -283,7 +302,10 @@ impl Monitor {
         })?;
         let (for_gate, for_leader) = RawChannel::pair()?;
         let client = self.table.connection(id).map(|connection| connection.client().clone()).unwrap_or_default();
-        wire.send(&ToLeader::Begin { connection: id, client: client.clone() }, &[for_leader.as_fd()])?;
+        let proven = self.table.who_was_proven(id).map(|proven| proven.name.clone());
+        let returning = self.table.who_is_back(id).map(|back| back.name.clone());
+        let begin = ToLeader::Begin { connection: id, client: client.clone(), proven, returning };
+        wire.send(&begin, &[for_leader.as_fd()])?;
         self.sockets.leaders.insert(id, (wire, client));
         self.tell_gate(id, &ToGate::Login, Some(&for_gate.into()));
         Ok(())
@@ -343,7 +365,7 @@ impl Monitor {
         }
     }
 
-    fn tell_session(&mut self, uid: u32, message: &ToSession, fd: Option<&OwnedFd>) {
+    pub fn tell_session(&mut self, uid: u32, message: &ToSession, fd: Option<&OwnedFd>) {
         let Some(wire) = self.sockets.sessions.get(&uid) else { return };
         let fds: Vec<_> = fd.iter().map(|fd| fd.as_fd()).collect();
         match wire.send(message, &fds) {
@@ -353,7 +375,8 @@ impl Monitor {
         }
     }
 
-    pub fn start_message(&self, id: ConnectionId, client: Address) -> Start {
+    pub fn start_message(&mut self, id: ConnectionId, client: Address) -> Start {
+        let sessions = self.offers.current();
         let limits = &self.config.limits;
         Start {
             connection: id,
@@ -364,6 +387,8 @@ impl Monitor {
             max_width: limits.max_width,
             max_height: limits.max_height,
             login_deadline_ms: limits.login_seconds.saturating_mul(1000),
+            security: self.config.login.security,
+            sessions,
         }
     }
 

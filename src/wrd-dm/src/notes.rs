@@ -14,8 +14,14 @@ pub fn log(note: &Note) {
         Note::Denied { id, client, user, text } => {
             warn!("authentication failure; rhost={client} user={:?} connection={id} reason={:?}", user, text);
         }
+        Note::Proven { id, client, uid, user } => {
+            info!("proven by NLA; connection={id} client={client} user={:?} uid={uid}", user);
+        }
         Note::LoggedIn { id, client, uid, user } => {
             info!("logged in; connection={id} client={client} user={:?} uid={uid}", user);
+        }
+        Note::Returned { id, client, uid, user } => {
+            info!("reconnected by cookie; connection={id} client={client} user={:?} uid={uid}", user);
         }
         Note::Attached { id, uid } => info!("attached to the session; connection={id} uid={uid}"),
         Note::Refused { id, text } => warn!("login refused; connection={id} reason={:?}", text),

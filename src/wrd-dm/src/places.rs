@@ -9,7 +9,7 @@ use zeroize::Zeroizing;
 
 /// Who starts leaders, and what they ask.
 pub enum Mode {
-    /// systemd starts them, they ask PAM.
+    /// Their listener starts them, they ask PAM.
     System,
     /// This monitor starts them.
     Standalone(Authority),

@@ -5,8 +5,11 @@ use crate::callers::{self, Taken};
 use crate::cert::{Identity, host_name};
 use crate::cli::{Cli, DEFAULT_LISTEN};
 use crate::door::Door;
+use crate::enrolment::{self, Store};
 use crate::listener;
 use crate::monitor::{Monitor, Sockets};
+use crate::nla::Nla;
+use crate::offers::Offers;
 use crate::places::{Authority, GateUser, Mode};
 use crate::standalone;
 use crate::table::Table;
@@ -22,7 +25,7 @@ use std::os::fd::OwnedFd;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::Path;
 use std::process::ExitCode;
-use wrd_config::{Paths, System};
+use wrd_config::{Paths, SESSION_FOLDERS, System};
 use wrd_proto::Text;
 
 /// A configuration that cannot be used: starting again does not help (see wrd-dm.service).
@@ -86,6 +89,11 @@ fn serve(cli: &Cli, paths: Paths, config: System) -> anyhow::Result<()> {
         opened.listeners.into_iter().map(|listener| watch(&handle, listener)).collect::<anyhow::Result<Vec<_>>>()?;
     callers::serve(&handle, opened.control)?;
 
+    let enrolment = match &mode {
+        Mode::Standalone(Authority::OneTimePassword(_)) => None,
+        _ => Some(Store::open(enrolment::Places::below(&paths.state_dir), config.login.enrol_min_uid)),
+    };
+    let nla = Nla::new(&mode)?;
     announce(&mode, &addresses, &identity);
     let mut monitor = Monitor {
         signal: events.get_signal(),
@@ -98,7 +106,11 @@ fn serve(cli: &Cli, paths: Paths, config: System) -> anyhow::Result<()> {
         config,
         identity,
         host_name: Text::truncated(&host_name()),
+        offers: Offers::of(&SESSION_FOLDERS),
         door: Door::new()?,
+        nla,
+        enrolment,
+        addresses,
         listeners,
         callers: Default::default(),
         children: BTreeMap::new(),
@@ -214,7 +226,11 @@ impl Monitor {
                 self.identity = identity;
                 self.table.set_timing(Self::timing(&config));
                 self.admission.set_rules(Self::rules(&config));
+                if let Some(store) = &mut self.enrolment {
+                    store.set_min_uid(config.login.enrol_min_uid);
+                }
                 self.config = config;
+                self.offers.forget();
                 tracing::info!("configuration read; sha256={}", self.identity.fingerprint());
             }
             Err(error) => tracing::error!("{error:#}; the old configuration stays"),

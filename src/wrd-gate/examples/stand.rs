@@ -1,5 +1,6 @@
 //! Shows the login screen without the rest of wrd-dm: `cargo run -p wrd-gate --example stand -- 3390`.
-//! The password is "secret"; "expired" and "broken" show what happens then. No session follows.
+//! The password is "secret"; "expired" and "broken" show what happens then, "code" and "new" what PAM may ask. No
+//! session follows.
 
 #[path = "../tests/common/mod.rs"]
 mod common;
@@ -9,7 +10,7 @@ use std::net::TcpListener;
 use std::time::Duration;
 use wrd_proto::Line;
 use wrd_proto::gate::ToMonitor;
-use wrd_proto::login::{FromGate, FromLeader};
+use wrd_proto::login::{FromGate, FromLeader, Prompt, Tone};
 
 fn main() {
     let port = std::env::args().nth(1).and_then(|port| port.parse().ok()).unwrap_or(3390u16);
@@ -25,11 +26,24 @@ fn main() {
             }
         }
         let leader = monitor.open_login();
-        while let Ok(FromGate::Credentials { user, domain, password }) = leader.recv() {
-            println!("tried: {user} {domain}");
+        while let Ok(FromGate::Credentials { user, domain, password, session }) = leader.recv() {
+            println!("tried: {user} {domain} {session:?}");
             std::thread::sleep(Duration::from_millis(700));
+            let questions: &[(Prompt, &str)] = match password.expose() {
+                b"code" => &[(Prompt::Hidden, "Verification code:"), (Prompt::Shown, "Trust this device? [y/n]")],
+                b"new" => &[(Prompt::Hidden, "New password:"), (Prompt::Hidden, "Retype new password:")],
+                _ => &[],
+            };
+            let answered = questions.iter().all(|(kind, text)| {
+                let said = FromLeader::Tell { tone: Tone::Info, text: Line::truncated("More is wanted of you.") };
+                let asked = FromLeader::Ask { kind: *kind, text: Line::truncated(text) };
+                leader.send(&said).is_ok()
+                    && leader.send(&asked).is_ok()
+                    && matches!(leader.recv(), Ok(FromGate::Answer(_)))
+            });
             let answer = match password.expose() {
-                b"secret" => FromLeader::Accepted,
+                _ if !answered => denied("The login was cancelled."),
+                b"secret" | b"code" | b"new" => FromLeader::Accepted,
                 b"expired" => FromLeader::Denied {
                     text: Line::truncated("Your account has expired. Please contact your system administrator."),
                     may_retry: false,

@@ -3,6 +3,7 @@
 //! The socket never blocks. Until the relay runs, reading and writing wait with a deadline; what comes in
 //! is held up to [`MOST_INCOMING`], and nothing is read beyond that.
 
+use crate::credssp;
 use crate::deadline::{Deadline, WaitError, wait};
 use nix::poll::{PollFd, PollFlags};
 use nix::sys::socket::{setsockopt, sockopt};
@@ -34,6 +35,8 @@ pub enum ClientError {
     TimedOut,
     #[error("the client sent no RDP")]
     Framing(#[from] FramingError),
+    #[error("the client sent no credssp")]
+    CredSsp(#[from] credssp::DerError),
     #[error("tls")]
     Tls(#[from] rustls::Error),
     #[error("the client sent data before TLS was agreed on")]
@@ -110,9 +113,29 @@ impl Client {
 
     /// The next PDU, waited for.
     pub fn read_pdu(&mut self, deadline: Deadline) -> Result<Vec<u8>, ClientError> {
+        self.read(deadline, |incoming| Ok(incoming.next_pdu()?.map(<[u8]>::to_vec)))
+    }
+
+    /// The next TSRequest, which comes where RDP's own framing is not spoken yet.
+    pub fn read_ts_request(&mut self, deadline: Deadline) -> Result<Vec<u8>, ClientError> {
+        self.read(deadline, |incoming| {
+            let Some(length) = credssp::measure(incoming.rest())? else { return Ok(None) };
+            let request = incoming.rest().get(..length).map(<[u8]>::to_vec);
+            if request.is_some() {
+                incoming.consume(length);
+            }
+            Ok(request)
+        })
+    }
+
+    fn read(
+        &mut self,
+        deadline: Deadline,
+        take: impl Fn(&mut PduBuffer) -> Result<Option<Vec<u8>>, ClientError>,
+    ) -> Result<Vec<u8>, ClientError> {
         loop {
-            if let Some(pdu) = self.incoming.next_pdu()? {
-                return Ok(pdu.to_vec());
+            if let Some(message) = take(&mut self.incoming)? {
+                return Ok(message);
             }
             let before = self.incoming.len();
             let stream = self.receive()?;
@@ -192,7 +215,7 @@ impl Client {
             return Ok(Stream::Open);
         };
         while self.incoming.len() < MOST_INCOMING {
-            let read = match tls.read_tls(&mut self.socket) {
+            let read = match tls.read_tls(&mut Forgetful(&self.socket)) {
                 Ok(0) => return Ok(Stream::Ended),
                 Ok(read) => read,
                 Err(error) if error.kind() == ErrorKind::WouldBlock => break,
@@ -303,6 +326,17 @@ impl Client {
 impl AsFd for Client {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.socket.as_fd()
+    }
+}
+
+/// Reads into memory that it wipes first. rustls decrypts in place and leaves what it has decrypted where it is, behind
+/// the end of what it holds, for the next bytes to be read there, which may be fewer than a password takes.
+struct Forgetful<'a>(&'a TcpStream);
+
+impl Read for Forgetful<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+        buffer.fill(0);
+        self.0.read(buffer)
     }
 }
 

@@ -1,18 +1,22 @@
-//! From the first byte to Client Info: X.224, TLS, MCS and GCC, driven through the acceptor, recorded for
-//! the worker.
+//! From the first byte to Client Info: X.224, TLS, CredSSP where it was agreed upon, MCS and GCC, driven through the
+//! acceptor, recorded for the worker.
 
 use crate::client::{Client, ClientError};
+use crate::credssp::{self, CredSsp, Delegated, EarlyResult, Step};
 use crate::deadline::Deadline;
 use crate::monitor::Monitor;
 use anyhow::{Context, Result, bail};
 use ironrdp_acceptor::Acceptor;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use tracing::debug;
-use wrd_proto::Bytes;
 use wrd_proto::gate::{Stage, Start};
 use wrd_proto::transcript::{MAX_PDUS, MAX_TRANSCRIPT, Progress, Transcript};
-use wrd_rdp::acceptor::{DriveError, Pause, Waiting, drive, expects_client_info, new_acceptor, tls_is_up};
+use wrd_proto::{Bytes, UserName};
+use wrd_rdp::acceptor::{
+    DriveError, Pause, Waiting, agreed, credssp_is_done, drive, expects_client_info, new_acceptor, offer, requested,
+    tls_is_up,
+};
 use wrd_rdp::client::ClientSettings;
 use wrd_rdp::client_info::{ClientInfo, decode_client_info, scrub};
 use wrd_rdp::{DesktopSize, SecurityProtocol};
@@ -22,11 +26,9 @@ pub struct Connected {
     pub acceptor: Acceptor,
     pub transcript: Transcript,
     pub settings: ClientSettings,
+    /// Who is to log in: as Client Info has it or, after NLA, as CredSSP has delegated it.
     pub info: ClientInfo,
 }
-
-/// What is offered, here and in the worker's replay.
-const SECURITY: SecurityProtocol = SecurityProtocol::SSL;
 
 /// How long each stage may take.
 const NEGOTIATION: Duration = Duration::from_secs(10);
@@ -45,14 +47,20 @@ pub fn connect(
     stage: &mut Stage,
 ) -> Result<Connected> {
     let max = DesktopSize { width: start.max_width, height: start.max_height };
-    let mut acceptor = new_acceptor(SECURITY, max);
-    let mut recorder = Recorder::new(max);
+    let security = offer(start.security, SecurityProtocol::empty());
+    let mut acceptor = new_acceptor(security, max);
+    let mut recorder = Recorder::new(security, max);
 
     *stage = Stage::Negotiation;
     let deadline = Deadline::after(NEGOTIATION).min(last);
     loop {
         let pdu = client.read_pdu(deadline)?;
         recorder.record(&pdu)?;
+        if let Some(requested) = requested(&pdu) {
+            let security = offer(start.security, requested);
+            acceptor = new_acceptor(security, max);
+            recorder.0.security = security.bits();
+        }
         if turn(client, &mut acceptor, Some(&pdu), deadline)? == Waiting::ForTls {
             break;
         }
@@ -61,12 +69,24 @@ pub fn connect(
     *stage = Stage::Tls;
     let config = crate::tls::config(start, monitor)?;
     client.start_tls(config, Deadline::after(HANDSHAKE).min(last))?;
+    let early_result = match agreed(&acceptor) {
+        Some(SecurityProtocol::HYBRID_EX) => EarlyResult::Sent,
+        _ => EarlyResult::NotSent,
+    };
     tls_is_up(&mut acceptor);
     debug!("tls is up: {}", client.tls_summary());
 
     *stage = Stage::Connection;
     let mut deadline = Deadline::after(FIRST_PDU).min(last);
     let mut waiting = turn(client, &mut acceptor, None, deadline)?;
+    let mut delegated = None;
+    if waiting == Waiting::ForCredSsp {
+        delegated = Some(nla(client, (monitor, start), early_result, deadline)?);
+        credssp_is_done(&mut acceptor);
+        // The user of some clients is asked about the certificate only now.
+        deadline = Deadline::after(FIRST_PDU).min(last);
+        waiting = turn(client, &mut acceptor, None, deadline)?;
+    }
     let mut info = ClientInfo::default();
     let mut settings = None;
     while waiting != Waiting::AtLicensing {
@@ -83,7 +103,62 @@ pub fn connect(
         waiting = turn(client, &mut acceptor, Some(&pdu), deadline)?;
     }
     let Some(settings) = settings else { bail!("the client never said what it is") };
+    if let Some(Delegated { user, domain, password }) = delegated {
+        // Client Info has the same then, or nothing. Who delegates nothing types the password on the screen.
+        let password = Some(password).filter(|password| !password.is_empty());
+        info = ClientInfo { user, domain, password, ..info };
+    }
     Ok(Connected { acceptor, transcript: recorder.0, settings, info })
+}
+
+/// CredSSP: the monitor says whether the client has proven who it is; what it delegates is for PAM.
+fn nla(
+    client: &mut Client,
+    (monitor, start): (&Arc<Monitor>, &Start),
+    early_result: EarlyResult,
+    mut deadline: Deadline,
+) -> Result<Delegated> {
+    let leaf = start.chain.first().context("no certificate")?;
+    let server = credssp::Server {
+        host_name: start.host_name.to_string(),
+        public_key: credssp::subject_public_key(leaf)?,
+        early_result,
+    };
+    let mut driver = CredSsp::new(server);
+    let mut step = Step::Request;
+    let mut proven = (UserName::default(), UserName::default());
+    loop {
+        let mut output = Vec::new();
+        let result = match step {
+            // Who proves a password and delegates none is asked for it, and need not be asked for the name.
+            Step::Done(Delegated { user, password, .. }) if user.is_empty() => {
+                return Ok(Delegated { user: proven.0, domain: proven.1, password });
+            }
+            Step::Done(delegated) => return Ok(delegated),
+            Step::Request => {
+                let request = client.read_ts_request(deadline)?;
+                deadline = deadline.min(Deadline::after(SEQUENCE));
+                driver.receive(&request, &mut output)
+            }
+            Step::Challenge => driver.challenge(monitor.ntlm_challenge()?, filetime(SystemTime::now()), &mut output),
+            Step::Verdict(proof) => {
+                debug!("{:?} of {:?} wants to prove a password", proof.user.as_str(), proof.domain.as_str());
+                proven = (proof.user.clone(), proof.domain.clone());
+                driver.verdict(monitor.ntlm_verdict(*proof)?, &mut output)
+            }
+        };
+        // A refusal, too.
+        let sent = client.send(&output, deadline);
+        step = result.context("credssp")?;
+        sent?;
+    }
+}
+
+/// In units of 100 ns since 1601 (MS-DTYP 2.3.3).
+fn filetime(now: SystemTime) -> u64 {
+    const TO_1970: u64 = 11_644_473_600 * 10_000_000;
+    let since = now.duration_since(UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since.as_nanos() / 100).unwrap_or(u64::MAX).saturating_add(TO_1970)
 }
 
 /// Goes on from licensing until the client is active, for the login screen.
@@ -123,9 +198,9 @@ fn go(
 struct Recorder(Transcript);
 
 impl Recorder {
-    fn new(max: DesktopSize) -> Self {
+    fn new(security: SecurityProtocol, max: DesktopSize) -> Self {
         Self(Transcript {
-            security: SECURITY.bits(),
+            security: security.bits(),
             max_width: max.width,
             max_height: max.height,
             progress: Progress::Licensing,

@@ -25,9 +25,14 @@ impl Deadline {
         Instant::now() >= self.0
     }
 
+    /// How long until then.
+    pub fn left(self) -> Duration {
+        self.0.saturating_duration_since(Instant::now())
+    }
+
     /// In whole ms, rounded up so that a wait never ends just before its deadline.
     fn timeout(self) -> PollTimeout {
-        let left = self.0.saturating_duration_since(Instant::now());
+        let left = self.left();
         let ms = left.as_millis().saturating_add(u128::from(!left.subsec_nanos().is_multiple_of(1_000_000)));
         PollTimeout::try_from(i32::try_from(ms).unwrap_or(i32::MAX)).unwrap_or(PollTimeout::MAX)
     }

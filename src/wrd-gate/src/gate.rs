@@ -16,7 +16,8 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 use tracing::{debug, info, info_span, warn};
-use wrd_proto::gate::{Stage, Start, ToGate, ToMonitor};
+use wrd_proto::gate::{MAX_SESSIONS, Returning, Stage, Start, ToGate, ToMonitor};
+use wrd_proto::login::SessionChoice;
 use wrd_proto::transcript::Progress;
 use wrd_rdp::DesktopSize;
 use wrd_rdp::acceptor::granted_size;
@@ -143,9 +144,10 @@ impl Gate {
             scale: connected.settings.desktop_scale,
             host_name: self.start.host_name.to_string(),
             keyboard: connected.settings.keyboard,
+            sessions: self.start.sessions.iter().take(MAX_SESSIONS).cloned().collect(),
         };
         let mut greeter = Greeter::new(scene, &connected.info.user, opening);
-        Ok(match greeter.run(client, login, self.login_deadline())? {
+        Ok(match greeter.run(client, login, self.login_time())? {
             greeter::Outcome::Link(link) => {
                 client.send(&pdu::deactivate_all(), Deadline::after(GOOD_BYE))?;
                 LoggedIn::Link(link, Progress::Deactivated)
@@ -160,7 +162,11 @@ impl Gate {
     }
 
     fn login_deadline(&self) -> Deadline {
-        Deadline::after(Duration::from_millis(self.start.login_deadline_ms.into()))
+        Deadline::after(self.login_time())
+    }
+
+    fn login_time(&self) -> Duration {
+        Duration::from_millis(self.start.login_deadline_ms.into())
     }
 
     fn relay(
@@ -231,7 +237,7 @@ enum Tried {
     Screen(Opening),
 }
 
-/// Tries what the client sent, once, as far as that is done without a screen.
+/// Tries what the client sent, once, its cookie first, as far as that is done without a screen.
 fn try_client_info(
     client: &mut Client,
     login: &mut Login,
@@ -239,10 +245,18 @@ fn try_client_info(
     deadline: Deadline,
 ) -> Result<Tried> {
     let info = &mut connected.info;
-    let Some(password) = info.password.take().filter(|_| !info.user.is_empty()) else {
-        return Ok(Tried::Screen(Opening::Fresh));
+    let returning = match info.returning.take() {
+        Some(claim) => login.come_back(claim)?,
+        None => Returning::Refused,
     };
-    let mut happened = login.submit(info.user.clone(), info.domain.clone(), password).err();
+    let password = info.password.take().filter(|_| !info.user.is_empty());
+    let mut happened = match (returning, password) {
+        (Returning::Granted, _) => None,
+        (Returning::Refused, Some(password)) => {
+            login.submit(info.user.clone(), info.domain.clone(), password, SessionChoice::Last).err()
+        }
+        (Returning::Refused, None) => return Ok(Tried::Screen(Opening::Fresh)),
+    };
     let verdict_due = Deadline::after(SCREENLESS);
     let mut accepted = false;
     loop {
@@ -252,6 +266,9 @@ fn try_client_info(
             Some(Event::Denied { text, may_retry: false } | Event::Failed(text)) => {
                 return Ok(Tried::Screen(Opening::Failed(text)));
             }
+            // Nobody can be asked, or read what is said, without a screen.
+            Some(Event::Ask { kind, text }) => return Ok(Tried::Screen(Opening::Asked { kind, text })),
+            Some(Event::Tell { tone, text }) => return Ok(Tried::Screen(Opening::Told { tone, text })),
             Some(Event::Accepted) => accepted = true,
             None => {}
         }

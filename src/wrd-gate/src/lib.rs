@@ -9,6 +9,7 @@
 
 mod client;
 mod connect;
+pub mod credssp;
 mod deadline;
 mod gate;
 mod greeter;

@@ -1,5 +1,6 @@
-//! One login as the gate sees it: a leader is asked for with the first credentials, tries them, and once it
-//! has accepted some the link comes from the monitor.
+//! One login as the gate sees it: a leader is asked for with the first credentials, tries them, perhaps asks the
+//! user more, and once it has accepted them the link comes from the monitor. Who comes back by a cookie that is right
+//! has a leader without credentials, which can deny that like any others.
 //!
 //! Driven by descriptors that become readable; nothing here waits. A leader is only asked for when there is
 //! something to try, so that strangers who look at the login screen cost no process of root.
@@ -11,8 +12,9 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
 use std::time::Duration;
 use tracing::debug;
-use wrd_proto::gate::{ToGate, ToMonitor};
-use wrd_proto::login::{FromGate, FromLeader};
+use wrd_proto::gate::{Returning, ToGate, ToMonitor};
+use wrd_proto::login::{FromGate, FromLeader, Prompt, SessionChoice, Tone};
+use wrd_proto::reconnect::Claim;
 use wrd_proto::{Line, Secret, UserName};
 use wrd_sys::channel::Blocking;
 use wrd_sys::{Channel, ChannelError, RawChannel};
@@ -23,6 +25,16 @@ pub enum Event {
     Denied {
         text: Line,
         may_retry: bool,
+    },
+    /// The user is asked something: [`Login::answer`] or [`Login::cancel`] comes next.
+    Ask {
+        kind: Prompt,
+        text: Line,
+    },
+    /// For the user to read; the login goes on.
+    Tell {
+        tone: Tone,
+        text: Line,
     },
     /// The session is being found or started.
     Accepted,
@@ -42,12 +54,14 @@ pub struct Login {
 enum State {
     /// No leader was asked for yet.
     New,
-    /// A leader was asked for, to try these.
-    Opening(FromGate),
+    /// A leader was asked for, to try these, or by a client that comes back.
+    Opening(Option<FromGate>),
     /// The leader waits for credentials.
     Idle,
     /// The leader tries some.
     Trying,
+    /// The leader waits for an answer.
+    Asked,
     /// Some were accepted.
     Accepted,
     /// Nothing more can come of this.
@@ -65,20 +79,54 @@ impl Login {
     }
 
     /// Has these credentials tried. Only while nothing else is being tried.
-    pub fn submit(&mut self, user: UserName, domain: UserName, password: Secret) -> Result<(), Event> {
-        let credentials = FromGate::Credentials { user, domain, password };
+    pub fn submit(
+        &mut self,
+        user: UserName,
+        domain: UserName,
+        password: Secret,
+        session: SessionChoice,
+    ) -> Result<(), Event> {
+        let credentials = FromGate::Credentials { user, domain, password, session };
         self.deadline = Some(Deadline::after(VERDICT));
         match &self.state {
             State::New => {
                 self.monitor.send(&ToMonitor::OpenLogin).map_err(|error| self.lost(&error))?;
-                self.state = State::Opening(credentials);
+                self.state = State::Opening(Some(credentials));
                 Ok(())
             }
             State::Idle => self.hand_over(&credentials),
-            State::Opening(_) | State::Trying | State::Accepted | State::Over => {
+            State::Opening(_) | State::Trying | State::Asked | State::Accepted | State::Over => {
                 Err(self.fail("The login cannot be tried again. Please connect again."))
             }
         }
+    }
+
+    /// Has the client come back to its session, where its cookie is right. Before anything else is tried.
+    pub fn come_back(&mut self, claim: Claim) -> Result<Returning, MonitorError> {
+        let returning = self.monitor.reconnect(claim)?;
+        if returning == Returning::Granted {
+            self.deadline = Some(Deadline::after(VERDICT));
+            self.state = State::Opening(None);
+        }
+        Ok(returning)
+    }
+
+    /// Answers the question that was asked last.
+    pub fn answer(&mut self, answer: Secret) -> Result<(), Event> {
+        self.reply(&FromGate::Answer(answer))
+    }
+
+    /// The user does not answer. What comes of that is said by the leader, as of credentials that were refused.
+    pub fn cancel(&mut self) -> Result<(), Event> {
+        self.reply(&FromGate::Cancel)
+    }
+
+    fn reply(&mut self, message: &FromGate) -> Result<(), Event> {
+        if !matches!(self.state, State::Asked) {
+            return Err(self.fail("The login service is confused. Please connect again."));
+        }
+        self.deadline = Some(Deadline::after(VERDICT));
+        self.hand_over(message)
     }
 
     /// Whether credentials are being tried or a session is being made.
@@ -125,7 +173,13 @@ impl Login {
                     return Some(self.lost(&errno));
                 }
                 self.leader = Some(leader);
-                self.hand_over(&credentials).err()
+                match credentials {
+                    Some(credentials) => self.hand_over(&credentials).err(),
+                    None => {
+                        self.state = State::Trying;
+                        None
+                    }
+                }
             }
             Ok(Some((ToGate::Link, Some(fd)))) if matches!(self.state, State::Accepted | State::Trying) => {
                 self.end();
@@ -144,12 +198,19 @@ impl Login {
         let message = self.leader.as_ref()?.recv();
         match message {
             Err(ChannelError::WouldBlock) => None,
-            Ok(FromLeader::Denied { text, may_retry }) if matches!(self.state, State::Trying) => {
+            Ok(FromLeader::Denied { text, may_retry }) if self.expects_denial(may_retry) => {
                 self.state = State::Idle;
                 if !may_retry {
                     self.end();
                 }
                 Some(Event::Denied { text, may_retry })
+            }
+            Ok(FromLeader::Ask { kind, text }) if matches!(self.state, State::Trying) => {
+                self.state = State::Asked;
+                Some(Event::Ask { kind, text })
+            }
+            Ok(FromLeader::Tell { tone, text }) if matches!(self.state, State::Trying) => {
+                Some(Event::Tell { tone, text })
             }
             Ok(FromLeader::Accepted) if matches!(self.state, State::Trying) => {
                 self.state = State::Accepted;
@@ -170,9 +231,18 @@ impl Login {
         }
     }
 
-    fn hand_over(&mut self, credentials: &FromGate) -> Result<(), Event> {
+    /// While it tries any; while it waits for the user only the last one, because that took too long.
+    fn expects_denial(&self, may_retry: bool) -> bool {
+        match self.state {
+            State::Trying => true,
+            State::Idle | State::Asked => !may_retry,
+            State::New | State::Opening(_) | State::Accepted | State::Over => false,
+        }
+    }
+
+    fn hand_over(&mut self, message: &FromGate) -> Result<(), Event> {
         let sent = match &self.leader {
-            Some(leader) => leader.send(credentials).map_err(MonitorError::Channel),
+            Some(leader) => leader.send(message).map_err(MonitorError::Channel),
             None => Err(MonitorError::OutOfTurn),
         };
         sent.map_err(|error| self.lost(&error))?;

@@ -4,7 +4,8 @@ use crate::deadline::{Deadline, WaitError, wait};
 use nix::poll::{PollFd, PollFlags};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::time::Duration;
-use wrd_proto::gate::{Stage, ToGate, ToMonitor};
+use wrd_proto::gate::{NtlmProof, NtlmVerdict, Returning, Stage, ToGate, ToMonitor};
+use wrd_proto::reconnect::Claim;
 use wrd_proto::{Bytes, Line};
 use wrd_sys::channel::Blocking;
 use wrd_sys::{Channel, ChannelError, RawChannel};
@@ -74,6 +75,36 @@ impl Monitor {
         self.send(&ToMonitor::Sign { scheme, message })?;
         match self.receive()? {
             (ToGate::Signature(signature), None) => Ok(signature.into_vec()),
+            (ToGate::Refused(line), _) => Err(MonitorError::Refused(line)),
+            _ => Err(MonitorError::OutOfTurn),
+        }
+    }
+
+    /// A challenge for the client's NLA.
+    pub fn ntlm_challenge(&self) -> Result<[u8; 8], MonitorError> {
+        self.send(&ToMonitor::NtlmChallenge)?;
+        match self.receive()? {
+            (ToGate::NtlmChallenge { challenge }, None) => Ok(challenge),
+            (ToGate::Refused(line), _) => Err(MonitorError::Refused(line)),
+            _ => Err(MonitorError::OutOfTurn),
+        }
+    }
+
+    /// What the monitor thinks of the client's answer to it.
+    pub fn ntlm_verdict(&self, proof: NtlmProof) -> Result<NtlmVerdict, MonitorError> {
+        self.send(&ToMonitor::NtlmProof(proof))?;
+        match self.receive()? {
+            (ToGate::NtlmVerdict(verdict), None) => Ok(verdict),
+            (ToGate::Refused(line), _) => Err(MonitorError::Refused(line)),
+            _ => Err(MonitorError::OutOfTurn),
+        }
+    }
+
+    /// Whether the client may come back to its session by this.
+    pub fn reconnect(&self, claim: Claim) -> Result<Returning, MonitorError> {
+        self.send(&ToMonitor::Reconnect(claim))?;
+        match self.receive()? {
+            (ToGate::Reconnect(returning), None) => Ok(returning),
             (ToGate::Refused(line), _) => Err(MonitorError::Refused(line)),
             _ => Err(MonitorError::OutOfTurn),
         }

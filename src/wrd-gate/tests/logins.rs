@@ -11,16 +11,18 @@ use std::io::{Read, Write};
 use std::os::unix::net::UnixStream;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
-use wrd_proto::Line;
-use wrd_proto::gate::{Stage, ToMonitor};
-use wrd_proto::login::{FromGate, FromLeader};
+use wrd_proto::gate::{Returning, Stage, ToGate, ToMonitor};
+use wrd_proto::login::{FromGate, FromLeader, Prompt, Tone};
+use wrd_proto::reconnect::Claim;
 use wrd_proto::transcript::{Progress, Transcript};
+use wrd_proto::{Key, Line};
 use wrd_rdp::acceptor::{Pause, Waiting, drive, new_acceptor};
 use wrd_rdp::framing::PduBuffer;
 use wrd_rdp::pdu;
 use wrd_rdp::replay::{replay, settings};
 use wrd_sys::Channel;
 use wrd_test_client::online::{Client, next_pdu};
+use wrd_test_client::reconnect;
 
 const SOON: Duration = Duration::from_secs(30);
 
@@ -47,9 +49,26 @@ fn open(monitor: &Monitor, identity: &Identity) -> Channel<FromLeader, FromGate>
 }
 
 fn expect_password(leader: &Channel<FromLeader, FromGate>, wanted: &str) {
-    let FromGate::Credentials { user, password, .. } = leader.recv().unwrap();
+    let message = leader.recv().unwrap();
+    let FromGate::Credentials { user, password, .. } = message else { panic!("{message:?}") };
     assert_eq!(user.as_str(), "alice");
     assert_eq!(password.expose(), wanted.as_bytes());
+}
+
+fn ask(leader: &Channel<FromLeader, FromGate>, kind: Prompt, text: &str) {
+    leader.send(&FromLeader::Ask { kind, text: Line::truncated(text) }).unwrap();
+}
+
+/// What the leader has said is on the screen by now.
+fn wait_for_screen(said: &std::sync::mpsc::Receiver<()>) {
+    said.recv().unwrap();
+    std::thread::sleep(Duration::from_millis(500));
+}
+
+fn expect_answer(leader: &Channel<FromLeader, FromGate>, wanted: &str) {
+    let message = leader.recv().unwrap();
+    let FromGate::Answer(answer) = message else { panic!("{message:?}") };
+    assert_eq!(answer.expose(), wanted.as_bytes());
 }
 
 fn read_transcript(link: &mut UnixStream) -> Transcript {
@@ -186,6 +205,102 @@ fn a_wrong_password_then_the_right_one_on_the_login_screen() {
 }
 
 #[test]
+fn a_question_before_the_screen_is_there_opens_it_and_is_answered() {
+    let (says, said) = std::sync::mpsc::channel();
+    let (mut client, server) = play("secret", 60_000, move |monitor, identity| {
+        let leader = open(&monitor, identity);
+        expect_password(&leader, "secret");
+        leader.send(&FromLeader::Tell { tone: Tone::Info, text: Line::truncated("A code was sent.") }).unwrap();
+        ask(&leader, Prompt::Hidden, "Code:");
+        assert_eq!(monitor.next(identity), ToMonitor::Screen);
+        says.send(()).unwrap();
+        expect_answer(&leader, "12 34");
+        leader.send(&FromLeader::Tell { tone: Tone::Error, text: Line::truncated("Wrong.") }).unwrap();
+        ask(&leader, Prompt::Shown, "Again:");
+        says.send(()).unwrap();
+        expect_answer(&leader, "");
+        leader.send(&FromLeader::Accepted).unwrap();
+        take_over(&monitor, identity).2.progress
+    });
+    client.until_active().unwrap();
+    wait_for_screen(&said);
+    client.type_line("12 34").unwrap();
+    wait_for_screen(&said);
+    client.enter().unwrap();
+    while client.hear().expect("Deactivate All") != pdu::deactivate_all() {}
+    assert_eq!(server.join().unwrap(), Progress::Deactivated);
+}
+
+#[test]
+fn a_question_that_is_cancelled_ends_in_the_next_try() {
+    let (says, said) = std::sync::mpsc::channel();
+    let (mut client, server) = play("secret", 60_000, move |mut monitor, identity| {
+        let leader = open(&monitor, identity);
+        expect_password(&leader, "secret");
+        ask(&leader, Prompt::Hidden, "Code:");
+        assert_eq!(monitor.next(identity), ToMonitor::Screen);
+        says.send(()).unwrap();
+        let message = leader.recv().unwrap();
+        assert!(matches!(message, FromGate::Cancel), "{message:?}");
+        leader.send(&denied("Cancelled.")).unwrap();
+        says.send(()).unwrap();
+        expect_password(&leader, "again");
+        leader.send(&FromLeader::Denied { text: Line::truncated("No more."), may_retry: false }).unwrap();
+        drop(leader);
+        says.send(()).unwrap();
+        monitor.exit_code(SOON)
+    });
+    client.until_active().unwrap();
+    wait_for_screen(&said);
+    // What was begun is not sent; Escape is key 1 of a keyboard.
+    client.stream.write_all(&[0x04, 0x04, 0x00, 0x02]).unwrap();
+    client.stream.write_all(&[0x04, 0x04, 0x00, 0x01]).unwrap();
+    wait_for_screen(&said);
+    client.type_line("again").unwrap();
+    wait_for_screen(&said);
+    client.enter().unwrap();
+    assert_eq!(after_the_screen(&mut client).len(), 2);
+    assert_eq!(server.join().unwrap(), Some(0));
+}
+
+#[test]
+fn whoever_is_asked_has_the_time_again_and_need_not_touch_anything() {
+    let begin = Instant::now();
+    let (mut client, server) = play("secret", 1500, |mut monitor, identity| {
+        let leader = open(&monitor, identity);
+        expect_password(&leader, "secret");
+        std::thread::sleep(Duration::from_millis(1200));
+        ask(&leader, Prompt::Hidden, "Code:");
+        assert_eq!(monitor.next(identity), ToMonitor::Screen);
+        let message = monitor.next(identity);
+        assert!(matches!(message, ToMonitor::Failed { stage: Stage::Login, .. }), "{message:?}");
+        monitor.exit_code(SOON)
+    });
+    client.until_active().unwrap();
+    let said = after_the_screen(&mut client);
+    assert_eq!(said, [pdu::set_error_info(pdu::EndReason::LogonTimeout), pdu::disconnect_ultimatum()]);
+    assert!(begin.elapsed() > Duration::from_millis(2600), "{:?}", begin.elapsed());
+    assert_ne!(server.join().unwrap(), Some(0));
+}
+
+#[test]
+fn what_was_told_last_can_be_read_before_the_desktop_comes() {
+    let (mut client, server) = play("secret", 60_000, |monitor, identity| {
+        let leader = open(&monitor, identity);
+        expect_password(&leader, "secret");
+        let told = Instant::now();
+        leader.send(&FromLeader::Tell { tone: Tone::Info, text: Line::truncated("It expires soon.") }).unwrap();
+        leader.send(&FromLeader::Accepted).unwrap();
+        assert_eq!(monitor.next(identity), ToMonitor::Screen);
+        let _link = monitor.link();
+        assert_eq!(monitor.next(identity), ToMonitor::Relaying);
+        assert!(told.elapsed() > Duration::from_secs(3), "{:?}", told.elapsed());
+    });
+    client.until_active().unwrap();
+    server.join().unwrap();
+}
+
+#[test]
 fn no_log_at_any_level_has_a_password_in_it() {
     let identity = Arc::new(Identity::new());
     let (listener, address) = listener();
@@ -201,6 +316,8 @@ fn no_log_at_any_level_has_a_password_in_it() {
             expect_password(&leader, "canary-sent");
             leader.send(&denied("No.")).unwrap();
             expect_password(&leader, "canary-typed");
+            ask(&leader, Prompt::Hidden, "Code:");
+            expect_answer(&leader, "canary-answered");
             drop(leader);
             monitor.exit_code(SOON)
         })
@@ -208,6 +325,8 @@ fn no_log_at_any_level_has_a_password_in_it() {
     let mut client = start(socket, &identity, "canary-sent");
     client.until_active().unwrap();
     client.type_line("canary-typed").unwrap();
+    std::thread::sleep(Duration::from_millis(300));
+    client.type_line("canary-answered").unwrap();
     std::thread::sleep(Duration::from_millis(300));
     client.enter().unwrap();
     after_the_screen(&mut client);
@@ -400,4 +519,91 @@ fn a_worker_that_stops_reading_stops_the_client_and_loses_nothing() {
     assert_eq!(client.hear().unwrap(), pdu::disconnect_ultimatum());
     drop(client);
     assert_eq!(server.join().unwrap(), Some(0));
+}
+
+/// A verifier that nothing else looks like.
+const VERIFIER: [u8; 16] = *b"cookie of alice!";
+
+/// The gate asks about the cookie of the test's client.
+fn comes_back(monitor: &Monitor, identity: &Identity, returning: Returning) {
+    let claim = Claim { logon_id: 7, verifier: Key::new(VERIFIER) };
+    assert_eq!(monitor.next(identity), ToMonitor::Reconnect(claim));
+    monitor.channel.send(&ToGate::Reconnect(returning)).unwrap();
+}
+
+#[test]
+fn a_cookie_that_is_right_needs_neither_password_nor_screen() {
+    let (mut client, server) = play("", 60_000, |monitor, identity| {
+        comes_back(&monitor, identity, Returning::Granted);
+        let leader = monitor.open_login();
+        leader.send(&FromLeader::Accepted).unwrap();
+        let (mut link, mut acceptor, transcript) = take_over(&monitor, identity);
+        assert_eq!(transcript.progress, Progress::Licensing);
+        let shown = |pdu: &[u8]| pdu.windows(4).any(|part| part == &VERIFIER[..4]);
+        assert!(!transcript.pdus.iter().any(|pdu| shown(pdu)), "the worker is shown the cookie");
+        activate(&mut link, &mut acceptor);
+        (monitor, link)
+    });
+    client.cookie = Some(reconnect::forged(7, VERIFIER));
+    client.until_active().unwrap();
+    server.join().unwrap();
+}
+
+/// `ironrdp-acceptor` takes any client that presents a cookie, whatever is in it, for one that needs no credentials.
+#[test]
+fn a_cookie_that_is_wrong_leaves_a_client_without_password_on_the_login_screen() {
+    let (mut client, server) = play("", 60_000, |monitor, identity| {
+        comes_back(&monitor, identity, Returning::Refused);
+        assert_eq!(monitor.next(identity), ToMonitor::Screen);
+        let leader = open(&monitor, identity);
+        expect_password(&leader, "secret");
+    });
+    client.cookie = Some(reconnect::forged(7, VERIFIER));
+    client.until_active().unwrap();
+    std::thread::sleep(Duration::from_millis(300));
+    client.type_line("secret").unwrap();
+    server.join().unwrap();
+}
+
+#[test]
+fn a_cookie_that_is_malformed_is_none() {
+    let malformed =
+        [[0; 28], [0xff; 28], std::array::from_fn(|at| if at == 4 { 2 } else { reconnect::forged(7, VERIFIER)[at] })];
+    for cookie in malformed {
+        let (mut client, server) = play("", 60_000, |monitor, identity| {
+            assert_eq!(monitor.next(identity), ToMonitor::Screen);
+        });
+        client.cookie = Some(cookie);
+        client.until_active().unwrap();
+        server.join().unwrap();
+    }
+}
+
+#[test]
+fn where_the_cookie_is_wrong_the_password_beside_it_is_tried() {
+    let (mut client, server) = play("secret", 60_000, |monitor, identity| {
+        comes_back(&monitor, identity, Returning::Refused);
+        let leader = open(&monitor, identity);
+        expect_password(&leader, "secret");
+    });
+    client.cookie = Some(reconnect::forged(7, VERIFIER));
+    client.until_client_info().unwrap();
+    server.join().unwrap();
+}
+
+#[test]
+fn whose_account_may_not_be_used_any_more_is_told_on_the_login_screen() {
+    let (mut client, server) = play("secret", 60_000, |monitor, identity| {
+        comes_back(&monitor, identity, Returning::Granted);
+        let leader = monitor.open_login();
+        leader.send(&denied("Your password has expired.")).unwrap();
+        assert_eq!(monitor.next(identity), ToMonitor::Screen);
+        // Typed: the one beside the cookie was for nobody but the cookie's owner.
+        expect_password(&leader, "typed");
+    });
+    client.cookie = Some(reconnect::forged(7, VERIFIER));
+    client.until_active().unwrap();
+    std::thread::sleep(Duration::from_millis(300));
+    client.type_line("typed").unwrap();
+    server.join().unwrap();
 }

@@ -29,10 +29,14 @@ use wrd_rdp::acceptor::{Pause, Waiting, drive, new_acceptor};
 use wrd_rdp::framing::PduBuffer;
 use wrd_rdp::pdu;
 use wrd_rdp::replay::{replay, settings};
-use wrd_sys::Channel;
 use wrd_sys::spawn::Program;
+use wrd_sys::{Channel, Wiping};
 use wrd_test_client::online::{Client, Trust, next_pdu};
 use wrd_test_client::{Kind, PLAIN};
+
+/// As in the shipped one: it decides how buffers grow.
+#[global_allocator]
+static MEMORY: Wiping = Wiping;
 
 const PATIENCE: Duration = Duration::from_secs(60);
 /// What the gates of this program are told by: the rule to leave out, from which stage on, and whether to panic.
@@ -174,7 +178,7 @@ fn serve(monitor: &Monitor) {
 /// Denies until the right password comes; nothing where the gate goes away first.
 fn lead(leader: &Channel<FromLeader, FromGate>) -> Option<()> {
     loop {
-        let FromGate::Credentials { password, .. } = leader.recv().ok()?;
+        let FromGate::Credentials { password, .. } = leader.recv().ok()? else { return None };
         if password.expose() == b"right" {
             return leader.send(&FromLeader::Accepted).ok();
         }

@@ -3,6 +3,8 @@
 use nix::unistd::{AccessFlags, Uid, User, access};
 use std::path::{Path, PathBuf};
 
+pub use wrd_proto::names::meanings;
+
 /// A user of this system.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Account {
@@ -46,13 +48,6 @@ impl From<User> for Account {
     }
 }
 
-/// The names that `typed` may mean, most literal first: winbind's users have a backslash in their name,
-/// while Windows clients put `.\`, `HOST\` or a domain before the name of anybody.
-pub fn meanings(typed: &str) -> impl Iterator<Item = &str> {
-    let bare = typed.rsplit_once('\\').map(|(_, bare)| bare);
-    std::iter::once(typed).chain(bare).filter(|name| !name.is_empty())
-}
-
 pub const DEFAULT_SHELL: &str = "/bin/sh";
 
 /// Whether `path` is a folder of `uid`'s that nobody else can enter.
@@ -64,25 +59,6 @@ pub fn is_private_folder(path: &Path, uid: u32) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use proptest::prelude::*;
-
-    #[test]
-    fn prefixes_of_windows_clients_are_taken_off_second() {
-        assert_eq!(meanings("alice").collect::<Vec<_>>(), ["alice"]);
-        assert_eq!(meanings(".\\alice").collect::<Vec<_>>(), [".\\alice", "alice"]);
-        assert_eq!(meanings("HOST\\alice").collect::<Vec<_>>(), ["HOST\\alice", "alice"]);
-        assert_eq!(meanings("HOST\\").collect::<Vec<_>>(), ["HOST\\"]);
-        assert_eq!(meanings("").count(), 0);
-    }
-
-    proptest! {
-        #[test]
-        fn a_meaning_is_never_empty_and_always_an_end_of_what_was_typed(typed in ".{0,40}") {
-            for name in meanings(&typed) {
-                prop_assert!(!name.is_empty() && typed.ends_with(name));
-            }
-        }
-    }
 
     #[test]
     fn a_shell_that_says_no_or_is_not_there_keeps_out() {

@@ -5,6 +5,7 @@
 
 use crate::account::{self, Account};
 use crate::denial::Denial;
+use crate::dialogue::Dialogue;
 use crate::pam::PamLogin;
 use anyhow::Context;
 use std::ffi::OsString;
@@ -41,8 +42,14 @@ pub enum Door {
 }
 
 impl Authority {
-    /// Tries `credentials` once. May take its time: PAM delays failures.
-    pub fn admit(&self, credentials: Credentials, client: &Address) -> Result<Admission, Denial> {
+    /// Tries `credentials` once; what PAM asks beyond them is asked by `dialogue`. May take its time: PAM delays
+    /// failures.
+    pub fn admit(
+        &self,
+        credentials: Credentials,
+        client: &Address,
+        dialogue: &mut Dialogue<'_>,
+    ) -> Result<Admission, Denial> {
         // Refused before anybody else sees them: C strings end at a NUL, and an empty password opens
         // an LDAP server's anonymous door.
         if credentials.user.is_empty() || credentials.user.contains('\0') {
@@ -52,8 +59,16 @@ impl Authority {
             return Err(Denial::credentials("the password is empty or has a NUL in it"));
         }
         match self {
-            Self::Pam { service } => crate::pam::admit(service, credentials, client),
+            Self::Pam { service } => crate::pam::admit(service, credentials, client, dialogue),
             Self::OneTimePassword(password) => password.admit(&credentials),
+        }
+    }
+
+    /// For `user`, who has shown the cookie of their session to the monitor: whether the account may still be used.
+    pub fn admit_returning(&self, user: &UserName, client: &Address) -> Result<Admission, Denial> {
+        match self {
+            Self::Pam { service } => crate::pam::admit_returning(service, user, client),
+            Self::OneTimePassword(password) => password.admit_returning(user),
         }
     }
 }
@@ -104,12 +119,23 @@ impl OneTimePassword {
 
     fn admit(&self, credentials: &Credentials) -> Result<Admission, Denial> {
         match self.check(credentials) {
-            Ok(()) => Ok(Admission { account: self.owner.clone(), door: Door::OwnUser }),
+            Ok(()) => Ok(self.admission()),
             Err(denial) => {
                 std::thread::sleep(WRONG_ANSWER_DELAY);
                 Err(denial)
             }
         }
+    }
+
+    fn admit_returning(&self, user: &UserName) -> Result<Admission, Denial> {
+        match user.as_str() == self.owner.name {
+            true => Ok(self.admission()),
+            false => Err(Denial::credentials(NOBODY_ELSE)),
+        }
+    }
+
+    fn admission(&self) -> Admission {
+        Admission { account: self.owner.clone(), door: Door::OwnUser }
     }
 
     fn check(&self, credentials: &Credentials) -> Result<(), Denial> {
@@ -118,7 +144,7 @@ impl OneTimePassword {
         match (right_user, right_password) {
             (true, true) => Ok(()),
             (true, false) => Err(Denial::credentials("wrong one-time password")),
-            (false, _) => Err(Denial::credentials("this server serves the user who started it, nobody else")),
+            (false, _) => Err(Denial::credentials(NOBODY_ELSE)),
         }
     }
 }
@@ -132,12 +158,14 @@ fn same(a: &[u8], b: &[u8]) -> bool {
     difference == 0
 }
 
+const NOBODY_ELSE: &str = "this server serves the user who started it, nobody else";
 const WRONG_ANSWER_DELAY: Duration = Duration::from_secs(2);
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::denial::WRONG_CREDENTIALS;
+    use crate::dialogue::tests::ends;
     use proptest::prelude::*;
 
     fn secret(text: &str) -> Secret {
@@ -152,7 +180,7 @@ mod tests {
 
     fn admit(user: &str, password: &str) -> Result<Admission, Denial> {
         let credentials = Credentials { user: UserName::truncated(user), password: secret(password) };
-        authority().admit(credentials, &Address::truncated("192.0.2.7"))
+        authority().admit(credentials, &Address::truncated("192.0.2.7"), &mut ends().dialogue())
     }
 
     #[test]
@@ -169,6 +197,15 @@ mod tests {
             let denial = admit(user, password).err().unwrap();
             assert_eq!(denial.text.as_str(), WRONG_CREDENTIALS);
             assert!(!denial.reason.contains("kelp"));
+        }
+    }
+
+    #[test]
+    fn the_owner_comes_back_and_nobody_else() {
+        let back = |user: &str| authority().admit_returning(&UserName::truncated(user), &Address::default());
+        assert_eq!(back("alice").ok().unwrap().account.uid, 7);
+        for user in ["bob", "", "PC\\alice"] {
+            assert!(back(user).is_err(), "{user}");
         }
     }
 

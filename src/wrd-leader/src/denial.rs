@@ -33,6 +33,11 @@ impl Denial {
         Self { text: Line::truncated(text), reason: reason.into(), again: Again::Allowed }
     }
 
+    /// Whether it was about who or with what, as far as anybody is told.
+    pub fn blames_credentials(&self) -> bool {
+        self.text.as_str() == WRONG_CREDENTIALS
+    }
+
     pub fn for_good(mut self) -> Self {
         self.again = Again::Pointless;
         self

@@ -5,14 +5,17 @@
 //! login without a trace; a slow PAM module keeps nobody waiting but its own client.
 
 use crate::authority::{Admission, Authority, Credentials};
-use crate::denial::Again;
+use crate::denial::{Again, Denial};
+use crate::dialogue::{Dialogue, End};
 use crate::options::Options;
+use crate::proven::Proven;
 use crate::wait::{Interest, wait};
 use crate::{session, worker};
 use anyhow::{Context, bail};
 use nix::unistd::{alarm, dup2_stdin, dup2_stdout};
 use std::os::fd::AsFd;
 use std::time::{Duration, Instant};
+use wrd_config::Choice;
 use wrd_proto::leader::{FromLeader, MAX_TRIES, ToLeader};
 use wrd_proto::login::FromGate;
 use wrd_proto::{Address, ConnectionId, Line, UserName, login};
@@ -24,6 +27,9 @@ use wrd_sys::{RawChannel, listen};
 pub struct Login {
     pub connection: ConnectionId,
     pub client: Address,
+    pub proven: Proven,
+    /// Who comes back to their session, without credentials.
+    returning: Option<UserName>,
     pub monitor: MonitorChannel,
     pub gate: GateChannel,
 }
@@ -34,8 +40,8 @@ pub type GateChannel = Channel<login::FromLeader, FromGate>;
 /// Serves the login, and the session that comes of it until that ends.
 pub fn run(options: &Options) -> anyhow::Result<()> {
     let monitor = settle()?;
-    // Whoever is to be authenticated is a stranger, and what that costs theirs.
-    let place = Place::own().context("cannot ask for this process's place")?;
+    // Whoever is to be authenticated is a stranger, and what that costs theirs. The listener has put us there already.
+    let place = Place::of_parent().context("cannot ask for the place to return to")?;
     place.of_strangers().and_then(|place| place.take()).context("cannot take the place of strangers")?;
     let authority = options.authority()?;
     let deadline = Instant::now() + LOGIN_TIME;
@@ -45,14 +51,26 @@ pub fn run(options: &Options) -> anyhow::Result<()> {
 
     let Some(login) = begin(monitor, deadline)? else { return Ok(()) };
     let _span = tracing::info_span!("login", connection = %login.connection, client = %login.client).entered();
-    let Some(mut admission) = login.authenticate(&authority, deadline)? else { return Ok(()) };
+    let returned = login.returning.as_ref().map(|user| login.come_back(&authority, user));
+    let (mut admission, choice) = match returned {
+        Some(Ok(admission)) => (admission, None),
+        Some(Err(Again::Pointless)) => return Ok(()),
+        Some(Err(Again::Allowed)) | None => match login.authenticate(&authority, deadline)? {
+            Some((admission, choice)) => (admission, Some(choice)),
+            None => return Ok(()),
+        },
+    };
     alarm::cancel();
     place.take().context("cannot leave the place of strangers")?;
     let account = &admission.account;
     tracing::info!(user = %account.name, uid = account.uid, "authenticated");
 
     match login.ask_monitor(&admission)? {
-        Verdict::Start => session::run(login, admission, options),
+        Verdict::Start => match choice {
+            Some(choice) => session::run(login, admission, &choice, options),
+            // The monitor knows better: nobody has shown a password.
+            None => bail!("told to start a session for somebody who comes back to one"),
+        },
         Verdict::HandedOver => {
             admission.door.refresh();
             login.wait_for_gate();
@@ -97,8 +115,9 @@ fn begin(monitor: MonitorChannel, deadline: Instant) -> anyhow::Result<Option<Lo
         bail!("the monitor said nothing");
     }
     match monitor.recv_fd() {
-        Ok((ToLeader::Begin { connection, client }, Some(gate))) => {
-            Ok(Some(Login { connection, client, monitor, gate: RawChannel::from(gate).typed() }))
+        Ok((ToLeader::Begin { connection, client, proven, returning }, Some(gate))) => {
+            let (proven, gate) = (Proven::new(proven), RawChannel::from(gate).typed());
+            Ok(Some(Login { connection, client, proven, returning, monitor, gate }))
         }
         Ok((message, fd)) => bail!("{message:?} (descriptor: {}) where Begin is due", fd.is_some()),
         Err(ChannelError::Closed) => Ok(None),
@@ -107,28 +126,71 @@ fn begin(monitor: MonitorChannel, deadline: Instant) -> anyhow::Result<Option<Lo
 }
 
 impl Login {
-    /// Tries what the client presents until PAM says yes; `None` where that will not happen.
-    fn authenticate(&self, authority: &Authority, deadline: Instant) -> anyhow::Result<Option<Admission>> {
-        for tries_left in (0..MAX_TRIES).rev() {
-            let Some(credentials) = self.credentials(deadline)? else { return Ok(None) };
+    /// Tries what the client presents until PAM says yes; then with the session that was wanted. `None` where that will
+    /// not happen.
+    fn authenticate(&self, authority: &Authority, deadline: Instant) -> anyhow::Result<Option<(Admission, Choice)>> {
+        let mut dialogue = Dialogue::new(&self.gate, &self.monitor, deadline);
+        let tries = MAX_TRIES - u32::from(self.returning.is_some());
+        for tries_left in (0..tries).rev() {
+            let Some((credentials, choice)) = self.credentials(dialogue.deadline())? else { return Ok(None) };
             let user = credentials.user.clone();
-            let denial = match authority.admit(credentials, &self.client) {
-                Ok(admission) => return Ok(Some(admission)),
+            // Behind NLA the first are those that it delegated.
+            let delegated = tries_left + 1 == MAX_TRIES && !credentials.password.is_empty();
+            let admitted = authority.admit(credentials, &self.client, &mut dialogue);
+            // Whatever PAM makes of that: an optional module may have shrugged it off.
+            let admitted = match dialogue.take_end() {
+                None => admitted,
+                Some(End::Cancelled) => {
+                    tracing::info!(?user, "the user cancelled the login");
+                    let (text, may_retry) = (Line::truncated(CANCELLED), tries_left > 0);
+                    self.tell_gate(&login::FromLeader::Denied { text, may_retry });
+                    continue;
+                }
+                Some(End::TooMany) => Err(Denial::said(TOO_MANY, "PAM asks too many questions").for_good()),
+                Some(End::TooLate) => return Ok(self.too_late()),
+                Some(End::Gone) => {
+                    tracing::info!(?user, "the login ended in the middle of a question");
+                    return Ok(None);
+                }
+                Some(End::Broken(reason)) => return Ok(self.broken(&reason)),
+            };
+            let denial = match admitted.and_then(|admission| self.check(admission)) {
+                Ok(admission) => return Ok(Some((admission, choice))),
                 Err(denial) => denial,
             };
-            tracing::warn!(?user, reason = ?denial.reason, "login denied");
-            let may_retry = tries_left > 0 && denial.again == Again::Allowed;
-            self.tell_monitor(&FromLeader::Denied { user, text: denial.text.clone() });
-            self.tell_gate(&login::FromLeader::Denied { text: denial.text, may_retry });
-            if !may_retry {
+            if delegated && !dialogue.has_asked() && self.proven.is_stale(&user, &denial) {
+                self.tell_monitor(&FromLeader::Stale);
+            }
+            if self.deny(&user, denial, tries_left) == Again::Pointless {
                 break;
             }
         }
         Ok(None)
     }
 
+    /// `user` has shown the cookie of their session to the monitor: PAM says whether that account may still be used, and
+    /// nothing is asked. After a denial one may log in as everybody does.
+    fn come_back(&self, authority: &Authority, user: &UserName) -> Result<Admission, Again> {
+        let admitted = authority.admit_returning(user, &self.client).and_then(|admission| self.check(admission));
+        admitted.map_err(|denial| self.deny(user, denial, MAX_TRIES - 1))
+    }
+
+    /// Whether this connection may be theirs.
+    fn check(&self, admission: Admission) -> Result<Admission, Denial> {
+        self.proven.check(&admission.account).map(|()| admission)
+    }
+
+    /// Tells everybody, and whether there is another try.
+    fn deny(&self, user: &UserName, denial: Denial, tries_left: u32) -> Again {
+        tracing::warn!(?user, reason = ?denial.reason, "login denied");
+        let again = if tries_left > 0 { denial.again } else { Again::Pointless };
+        self.tell_monitor(&FromLeader::Denied { user: user.clone(), text: denial.text.clone() });
+        self.tell_gate(&login::FromLeader::Denied { text: denial.text, may_retry: again == Again::Allowed });
+        again
+    }
+
     /// The next credentials; `None` where the login is over.
-    fn credentials(&self, deadline: Instant) -> anyhow::Result<Option<Credentials>> {
+    fn credentials(&self, deadline: Instant) -> anyhow::Result<Option<(Credentials, Choice)>> {
         let fds = [(self.gate.as_fd(), Interest::Read), (self.monitor.as_fd(), Interest::Read)];
         let events = wait(&fds, Some(deadline))?;
         let [gate, monitor] = events.as_slice() else { bail!("poll lost a descriptor") };
@@ -140,22 +202,34 @@ impl Login {
             return Ok(None);
         }
         if !gate.readable {
-            tracing::info!("nobody has logged in in time");
-            self.tell_gate(&login::FromLeader::Denied { text: Line::truncated(TOO_LATE), may_retry: false });
-            return Ok(None);
+            return Ok(self.too_late());
         }
         match self.gate.recv() {
-            Ok(FromGate::Credentials { user, domain: _, password }) => Ok(Some(Credentials { user, password })),
+            Ok(FromGate::Credentials { user, domain: _, password, session }) => Ok(match Choice::of(&session) {
+                Some(choice) => Some((Credentials { user, password }, choice)),
+                None => self.broken(&format!("no session can be called {session:?}")),
+            }),
             Err(ChannelError::Closed) => {
                 tracing::debug!("the client went away before it logged in");
                 Ok(None)
             }
-            Err(error) => {
-                tracing::warn!("the gate is not understood: {error}");
-                self.tell_monitor(&FromLeader::Broken { reason: Line::truncated(&error.to_string()) });
-                Ok(None)
-            }
+            Ok(FromGate::Answer(_) | FromGate::Cancel) => Ok(self.broken("an answer where nothing was asked")),
+            Err(error) => Ok(self.broken(&error.to_string())),
         }
+    }
+
+    /// Nobody is there, or cannot make up their mind.
+    fn too_late<T>(&self) -> Option<T> {
+        tracing::info!("nobody has logged in in time");
+        self.tell_gate(&login::FromLeader::Denied { text: Line::truncated(TOO_LATE), may_retry: false });
+        None
+    }
+
+    /// The gate is not what it should be.
+    fn broken<T>(&self, reason: &str) -> Option<T> {
+        tracing::warn!("the gate is not understood: {reason}");
+        self.tell_monitor(&FromLeader::Broken { reason: Line::truncated(reason) });
+        None
     }
 
     /// Reports who was let in and waits for what to do with them.
@@ -212,4 +286,6 @@ const VERDICT_TIME: Duration = Duration::from_secs(120);
 const GATE_TIME: Duration = Duration::from_secs(30);
 
 const TOO_LATE: &str = "The login took too long.";
+const CANCELLED: &str = "The login was cancelled.";
+const TOO_MANY: &str = "The login service of this machine asks too many questions. Ask its administrator.";
 const NO_VERDICT: &str = "The login service does not answer. Try again.";

@@ -6,11 +6,14 @@ use clap::Parser;
 use std::os::fd::RawFd;
 use std::path::{Path, PathBuf};
 
-/// The session leader of wrd-dm. Started by wrd-leader.socket or by `wrd-dm --standalone`, not by hand:
+/// The session leader of wrd-dm. Started by wrd-leader.service or by `wrd-dm --standalone`, not by hand:
 /// descriptor 0 is the channel to the monitor.
 #[derive(Debug, Parser)]
 #[command(version)]
 pub struct Options {
+    /// Listen on the socket that systemd hands over, and start a leader for each connection to it
+    #[arg(long, conflicts_with = "standalone")]
+    pub listen: bool,
     /// No systemd: sessions without logind
     #[arg(long)]
     pub standalone: bool,
@@ -48,7 +51,7 @@ impl Options {
 /// Where this leader lives.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Place {
-    /// Started by systemd: a session is one that logind knows.
+    /// Started by the listener: a session is one that logind knows.
     System,
     /// Started by a stand-alone monitor: there need be no logind.
     Standalone,

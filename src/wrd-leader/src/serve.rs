@@ -167,11 +167,17 @@ impl Session {
             }
             Ok(FromWorker::Detached { connection }) => {
                 // The one before it, where a client was taken over.
-                if self.info.client.as_ref().is_some_and(|client| client.connection == connection) {
+                if self.is_attached(connection) {
                     tracing::info!(connection = %connection, "client detached");
                     self.info.client = None;
                     self.info.state = self.resting_state();
                     self.changed();
+                }
+            }
+            Ok(FromWorker::Left { connection }) => {
+                if self.is_attached(connection) {
+                    // A monitor that does not hear it is none: the cookie would be good for longer than it should.
+                    self.tell_monitors(&FromSession::Left { connection });
                 }
             }
             Ok(FromWorker::Ending { reason }) => {
@@ -216,6 +222,15 @@ impl Session {
             (ToSession::Describe, None) => Some(FromSession::Description(self.info.clone())),
             (ToSession::Disconnect, None) => {
                 self.tell_worker(&ToWorker::Disconnect, &[])?;
+                None
+            }
+            (ToSession::Cookie { connection, cookie }, None) => {
+                // For nobody else: the next one gets one of its own.
+                if self.is_attached(connection)
+                    && let Err(error) = self.tell_worker(&ToWorker::Cookie { connection, cookie }, &[])
+                {
+                    tracing::debug!("ignoring that the client will need its password after a cut: {error}");
+                }
                 None
             }
             (ToSession::Terminate, None) => {
@@ -280,7 +295,16 @@ impl Session {
         let reason = Line::truncated(reason);
         self.phase = Phase::Ending { until: Instant::now() + GRACE, reason: reason.clone() };
         self.info.state = State::Ending;
-        self.monitors.retain(|monitor| monitor.channel.send(&FromSession::Ending { reason: reason.clone() }).is_ok());
+        self.tell_monitors(&FromSession::Ending { reason });
+    }
+
+    /// At once, and who cannot be told is gone.
+    fn tell_monitors(&mut self, message: &FromSession) {
+        self.monitors.retain(|monitor| monitor.channel.send(message).is_ok());
+    }
+
+    fn is_attached(&self, connection: ConnectionId) -> bool {
+        self.info.client.as_ref().is_some_and(|client| client.connection == connection)
     }
 
     fn changed(&mut self) {

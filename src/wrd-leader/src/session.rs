@@ -19,6 +19,7 @@ use std::os::fd::AsFd;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
+use wrd_config::{Choice, InstalledSession, SESSION_FOLDERS};
 use wrd_proto::leader::FromLeader;
 use wrd_proto::session::{SessionInfo, State};
 use wrd_proto::worker::FromWorker;
@@ -27,9 +28,9 @@ use wrd_sys::channel::ChannelError;
 use wrd_sys::process::{Signals, Told};
 
 /// Starts the session, leads it until it ends, and closes it.
-pub fn run(login: Login, admission: Admission, options: &Options) -> anyhow::Result<()> {
+pub fn run(login: Login, admission: Admission, choice: &Choice, options: &Options) -> anyhow::Result<()> {
     let Admission { account, mut door } = admission;
-    let started = Start { login: &login, account: &account, options }.start(&mut door);
+    let started = Start { login: &login, account: &account, choice, options }.start(&mut door);
     let session = match started {
         Ok(session) => session,
         Err(Failure { text, cause }) => {
@@ -94,6 +95,7 @@ impl From<nix::Error> for Failure {
 struct Start<'a> {
     login: &'a Login,
     account: &'a Account,
+    choice: &'a Choice,
     options: &'a Options,
 }
 
@@ -114,7 +116,8 @@ impl Start<'_> {
 
         // From here on a request to end must find its way through what is open by then.
         wrd_sys::process::note_termination()?;
-        let variables = self.open(door, &settings.desktop.name)?;
+        let desktop = self.desktop(&settings.desktop.name);
+        let variables = self.open(door, &desktop)?;
         let environment = self.environment(door, variables)?;
         let logind = self.logind_session(&environment);
         let signals = Signals::take_over()?;
@@ -123,6 +126,7 @@ impl Start<'_> {
             environment: &environment,
             program: worker::program()?,
             config_dir: &self.options.config_dir,
+            choice: self.choice,
         };
         let mut worker = launch.fork()?;
         let deadline = Instant::now() + Duration::from_secs(settings.session.start_seconds.into());
@@ -134,7 +138,7 @@ impl Start<'_> {
             user: UserName::truncated(&self.account.name),
             logind: logind.as_deref().map(Text::truncated),
             state: State::Disconnected,
-            desktop: Text::truncated(&settings.desktop.name),
+            desktop: Text::truncated(&desktop),
             wayland_display,
             started: crate::serve::now(),
             leader_pid: Pid::this().as_raw().unsigned_abs(),
@@ -146,8 +150,16 @@ impl Start<'_> {
         Ok(Session::new(info, worker, listener, signals, hints))
     }
 
+    /// What logind calls the desktop. One that was chosen earlier only the worker knows, which reads the user's files.
+    fn desktop(&self, configured: &str) -> String {
+        match self.choice {
+            Choice::Installed(id) if InstalledSession::look_up(&SESSION_FOLDERS, id.clone()).is_ok() => id.to_string(),
+            _ => configured.to_owned(),
+        }
+    }
+
     fn open(&self, door: &mut Door, desktop: &str) -> Result<Vec<(OsString, OsString)>, Failure> {
-        // Started by systemd we are a process group leader already, and that is all this is for.
+        // Started by the listener we lead a session already, and that is all this is for.
         let _ = nix::unistd::setsid();
         if Uid::effective().is_root() {
             // Before PAM sets credentials, which may add groups.
@@ -250,7 +262,8 @@ impl Start<'_> {
                     Ok(FromWorker::Ready { wayland_display }) => return Ok(wayland_display),
                     Ok(FromWorker::Failed { text }) => return Err(text.into_string().into()),
                     Ok(FromWorker::Ending { reason }) => return Err(format!("The desktop ended: {reason}.").into()),
-                    Ok(FromWorker::Attached { .. } | FromWorker::Detached { .. }) | Err(ChannelError::WouldBlock) => {}
+                    Ok(FromWorker::Attached { .. } | FromWorker::Detached { .. } | FromWorker::Left { .. })
+                    | Err(ChannelError::WouldBlock) => {}
                     // Its exit status says more, if it comes.
                     Err(ChannelError::Closed) => return Err(self.early_end(worker, signals)?),
                     Err(error) => return Err(anyhow::Error::from(error).context("the worker talks nonsense").into()),

@@ -14,10 +14,11 @@ use std::path::{Path, PathBuf};
 use std::process::Child;
 use std::time::{Duration, Instant};
 use wrd_proto::leader::{FromLeader, ToLeader};
-use wrd_proto::login::{self, FromGate};
+use wrd_proto::login::{self, FromGate, SessionChoice};
+use wrd_proto::reconnect::Cookie;
 use wrd_proto::session::{FromSession, SessionInfo, State, ToSession};
 use wrd_proto::worker::{FromWorker, ToWorker};
-use wrd_proto::{Address, ConnectionId, Line, Secret, Text, UserName};
+use wrd_proto::{Address, ConnectionId, Key, Line, Secret, Text, UserName};
 use wrd_sys::spawn::Program;
 use wrd_sys::{Channel, ChannelError, RawChannel, listen};
 
@@ -33,6 +34,11 @@ struct Stage {
 impl Stage {
     /// A leader that has got its `Begin`; `role` is what its worker does.
     fn new(role: &str) -> Self {
+        Self::begin(role, None)
+    }
+
+    /// For who comes back to their session.
+    fn begin(role: &str, returning: Option<&str>) -> Self {
         // Where a hard link to the leader can be: a copy could still be open for writing in a child that
         // another test has just forked, and would then not run.
         let dir = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
@@ -71,7 +77,12 @@ impl Stage {
             .unwrap();
         let monitor: Channel<ToLeader, FromLeader> = impatient(ours.typed());
         let (gate, leaders_end) = RawChannel::pair().unwrap();
-        let begin = ToLeader::Begin { connection: ConnectionId(7), client: Address::truncated("192.0.2.7") };
+        let begin = ToLeader::Begin {
+            connection: ConnectionId(7),
+            client: Address::truncated("192.0.2.7"),
+            proven: None,
+            returning: returning.map(UserName::truncated),
+        };
         monitor.send_fds(&begin, &[leaders_end.as_fd()]).unwrap();
         Self { dir, leader, monitor, gate: Some(impatient(gate.typed())) }
     }
@@ -81,10 +92,14 @@ impl Stage {
     }
 
     fn present(&self, user: &str, password: &str) -> login::FromLeader {
+        self.present_for(user, password, SessionChoice::Last);
+        self.gate().recv().unwrap()
+    }
+
+    fn present_for(&self, user: &str, password: &str, session: SessionChoice) {
         let (user, domain) = (UserName::truncated(user), UserName::default());
         let password = Secret::new(password.into()).unwrap();
-        self.gate().send(&FromGate::Credentials { user, domain, password }).unwrap();
-        self.gate().recv().unwrap()
+        self.gate().send(&FromGate::Credentials { user, domain, password, session }).unwrap();
     }
 
     fn log_in(&self) {
@@ -285,6 +300,45 @@ fn wrong_answers_are_denied_alike_and_the_last_one_ends_it() {
 }
 
 #[test]
+fn an_answer_where_nothing_was_asked_ends_it() {
+    for message in [FromGate::Cancel, FromGate::Answer(Secret::new(b"yes".to_vec()).unwrap())] {
+        let mut stage = Stage::new("");
+        stage.gate().send(&message).unwrap();
+        let said = stage.monitor.recv().unwrap();
+        assert!(matches!(said, FromLeader::Broken { .. }), "{said:?}");
+        stage.leader_ends();
+    }
+}
+
+#[test]
+fn a_session_is_passed_on_by_name_and_what_is_no_name_ends_the_login() {
+    for (name, argument) in [("no-such-session", "--session=no-such-session"), ("", "--session=")] {
+        let stage = Stage::new("serve");
+        let named = SessionChoice::Named(Text::truncated(name));
+        stage.present_for(&me().name, PASSWORD, named);
+        assert_eq!(stage.gate().recv().unwrap(), login::FromLeader::Accepted);
+        assert!(matches!(stage.monitor.recv().unwrap(), FromLeader::Authenticated { .. }));
+        stage.monitor.send(&ToLeader::StartSession).unwrap();
+        assert_eq!(stage.monitor.recv().unwrap(), FromLeader::SessionReady);
+        let session = stage.connect();
+        let mut report = String::new();
+        attach(&session, 7).read_to_string(&mut report).unwrap();
+        let expected = format!("args --config-dir {} {argument}", stage.dir.path().display());
+        assert!(report.lines().any(|line| line == expected), "no {expected:?} in:\n{report}");
+        // Only what is installed is known by its name.
+        assert_eq!(describe(&session).desktop.as_str(), "test");
+        session.send(&ToSession::Terminate).unwrap();
+    }
+    for bad in ["../evil", "a/b", "/bin/sh", ".hidden", "a b", "-x", "a\0"] {
+        let mut stage = Stage::new("");
+        stage.present_for(&me().name, PASSWORD, SessionChoice::Named(Text::truncated(bad)));
+        let said = stage.monitor.recv().unwrap();
+        assert!(matches!(said, FromLeader::Broken { .. }), "{bad:?}: {said:?}");
+        stage.leader_ends();
+    }
+}
+
+#[test]
 fn a_client_or_a_monitor_that_vanishes_ends_the_login() {
     let mut stage = Stage::new("serve");
     stage.gate = None;
@@ -361,6 +415,60 @@ fn a_terminated_leader_takes_stubborn_workers_and_their_orphans_along() {
 }
 
 #[test]
+fn who_comes_back_is_let_in_without_a_password_and_starts_no_session() {
+    let me = me();
+    for starts in [false, true] {
+        let mut stage = Stage::begin("serve", Some(&me.name));
+        let user = UserName::truncated(&me.name);
+        assert_eq!(stage.monitor.recv().unwrap(), FromLeader::Authenticated { uid: me.uid.as_raw(), user });
+        assert_eq!(stage.gate().recv().unwrap(), login::FromLeader::Accepted);
+        let verdict = if starts { ToLeader::StartSession } else { ToLeader::HandedOver };
+        stage.monitor.send(&verdict).unwrap();
+        stage.gate = None;
+        stage.leader_ends();
+        assert!(!stage.socket().exists() && !stage.dir.path().join("pids").exists());
+        assert_eq!(stage.leader.wait().unwrap().success(), !starts);
+    }
+}
+
+#[test]
+fn who_may_not_come_back_can_log_in_and_has_one_try_less() {
+    let stage = Stage::begin("serve", Some("somebody-else"));
+    let denied = |may_retry| login::FromLeader::Denied {
+        text: Line::truncated("The user name or the password is wrong."),
+        may_retry,
+    };
+    assert_eq!(stage.gate().recv().unwrap(), denied(true));
+    assert!(
+        matches!(stage.monitor.recv().unwrap(), FromLeader::Denied { user, .. } if user.as_str() == "somebody-else")
+    );
+    stage.log_in();
+    stage.monitor.send(&ToLeader::StartSession).unwrap();
+    assert_eq!(stage.monitor.recv().unwrap(), FromLeader::SessionReady);
+
+    let stage = Stage::begin("serve", Some("somebody-else"));
+    assert_eq!(stage.gate().recv().unwrap(), denied(true));
+    for left in (0..wrd_proto::leader::MAX_TRIES - 1).rev() {
+        assert_eq!(stage.present("nobody-here", ""), denied(left > 0));
+    }
+}
+
+#[test]
+fn a_cookie_reaches_the_worker_for_the_attached_client_only() {
+    let (_stage, session) = Stage::session("serve");
+    let cookie = |number: u64| ToSession::Cookie {
+        connection: ConnectionId(number),
+        cookie: Cookie { logon_id: 1, secret: Key::new([7; 16]) },
+    };
+    session.send(&cookie(1)).unwrap();
+    let _link = attach(&session, 1);
+    session.send(&cookie(2)).unwrap();
+    session.send(&cookie(1)).unwrap();
+    assert_eq!(answer(&session), FromSession::Left { connection: ConnectionId(1) });
+    describe(&session);
+}
+
+#[test]
 fn a_monitor_that_breaks_the_order_or_does_not_read_loses_its_connection_only() {
     let (stage, first) = Stage::session("serve");
     first.send(&ToSession::Attach { connection: ConnectionId(1), client: Address::default() }).unwrap();
@@ -429,6 +537,8 @@ fn serve(channel: &Channel<FromWorker, ToWorker>) {
                     channel.send(&FromWorker::Detached { connection }).unwrap();
                 }
             }
+            // So that the test sees it.
+            ToWorker::Cookie { connection, .. } => channel.send(&FromWorker::Left { connection }).unwrap(),
             ToWorker::Terminate => return,
         }
     }

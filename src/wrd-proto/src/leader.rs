@@ -1,7 +1,7 @@
 //! Monitor ↔ leader, while a login is under way (the socket that `wrd-leader.socket` accepted, or
 //! descriptor 0 of a leader that a stand-alone monitor started).
 //!
-//! `Begin` → `Authenticated` → one of
+//! `Begin` → (`Asks` → `Answered`)… → `Authenticated` → one of
 //! - `StartSession` → `SessionReady` | `SessionFailed`; the leader then lives on as the session's
 //!   leader and is spoken to over `sessions/<uid>.sock` (see [`crate::session`]);
 //! - `HandedOver`: another leader has the session, this one ends;
@@ -16,8 +16,10 @@ pub const MAX_TRIES: u32 = 5;
 /// From the monitor to a leader.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum ToLeader {
-    /// One descriptor: the leader's end of the login socket (see [`crate::login`]).
-    Begin { connection: ConnectionId, client: Address },
+    /// One descriptor: the leader's end of the login socket (see [`crate::login`]). Where NLA has proven a name,
+    /// no other account's login is let in on this connection. Who is `returning` has shown the cookie of their session:
+    /// PAM looks at that account once, without credentials, before anything is tried.
+    Begin { connection: ConnectionId, client: Address, proven: Option<UserName>, returning: Option<UserName> },
     /// This uid has no session: open one and become its leader.
     StartSession,
     /// This uid's session has taken the connection.
@@ -37,6 +39,14 @@ pub enum FromLeader {
     SessionFailed { text: Line },
     /// The login was denied (for the journal and for counting); the leader goes on or closes.
     Denied { user: UserName, text: Line },
+    /// NLA has proven a name, and PAM refuses the password that the client then delegated for it: what is enrolled for
+    /// that account is out of date. At most once; `Denied` follows.
+    Stale,
     /// The gate does not keep to the protocol of the login; the leader ends.
     Broken { reason: Line },
+    /// The user is asked something: until [`FromLeader::Answered`] or the next `Denied` this login waits for a person.
+    /// At most [`crate::login::MAX_QUESTIONS`] times.
+    Asks,
+    /// The user has answered: this login is being tried again.
+    Answered,
 }

@@ -13,13 +13,15 @@ pub mod control;
 pub mod gate;
 pub mod leader;
 pub mod login;
+pub mod names;
+pub mod reconnect;
 pub mod secret;
 pub mod session;
 pub mod transcript;
 pub mod worker;
 
 pub use bounded::{Bytes, Text, TooLong};
-pub use secret::Secret;
+pub use secret::{Key, Secret};
 
 use serde::{Deserialize, Serialize};
 

@@ -1,4 +1,4 @@
-//! The one type that may hold a password.
+//! The one type that may hold a password, and the one for keys.
 
 use crate::TooLong;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de, ser};
@@ -66,6 +66,51 @@ impl<'de> Deserialize<'de> for Secret {
             }
         }
         d.deserialize_bytes(Visitor)
+    }
+}
+
+/// ExportedKey (MS-NLMP 3.4.5.1): wiped on drop, no `Debug`, no JSON.
+#[derive(Clone)]
+pub struct Key(Zeroizing<[u8; 16]>);
+
+impl Key {
+    pub fn new(key: [u8; 16]) -> Self {
+        Self(Zeroizing::new(key))
+    }
+
+    /// The bytes themselves: call it only to seal, to sign and to derive, and to write the PDU that it is for.
+    pub fn expose(&self) -> &[u8; 16] {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Key {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Key")
+    }
+}
+
+/// In the same time whatever is different.
+impl PartialEq for Key {
+    fn eq(&self, other: &Self) -> bool {
+        self.0.iter().zip(other.0.iter()).fold(0, |different, (a, b)| different | (a ^ b)) == 0
+    }
+}
+
+impl Eq for Key {}
+
+impl Serialize for Key {
+    fn serialize<S: Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
+        if s.is_human_readable() {
+            return Err(ser::Error::custom("a key is never written as text"));
+        }
+        self.0.serialize(s)
+    }
+}
+
+impl<'de> Deserialize<'de> for Key {
+    fn deserialize<D: Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
+        <[u8; 16]>::deserialize(d).map(Self::new)
     }
 }
 

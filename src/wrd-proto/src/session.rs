@@ -1,6 +1,7 @@
 //! Monitor ↔ session leader over `sessions/<uid>.sock` (root only). A monitor that was restarted
 //! connects again and asks for `Describe`; the newest monitor is the one that counts.
 
+use crate::reconnect::Cookie;
 use crate::{Address, ConnectionId, Line, Text, UserName};
 use serde::{Deserialize, Serialize};
 
@@ -16,6 +17,8 @@ pub enum ToSession {
     Disconnect,
     /// End the session.
     Terminate,
+    /// For the client of this connection, where it is the attached one: what it may come back with.
+    Cookie { connection: ConnectionId, cookie: Cookie },
 }
 
 /// From a session's leader to the monitor.
@@ -35,6 +38,10 @@ pub enum FromSession {
     /// The session is ending; the socket closes when it has ended.
     Ending {
         reason: Line,
+    },
+    /// The client of this connection has not lost its line: it said good-bye, or was sent away.
+    Left {
+        connection: ConnectionId,
     },
 }
 

@@ -1,5 +1,6 @@
 //! Leader ↔ worker, over descriptor 3 of the worker.
 
+use crate::reconnect::Cookie;
 use crate::{Address, ConnectionId, Line, Text};
 use serde::{Deserialize, Serialize};
 
@@ -12,6 +13,8 @@ pub enum ToWorker {
     Disconnect,
     /// End the session: tell the client (Set Error Info 0x2), close the applications, exit.
     Terminate,
+    /// For the client of this connection, once it is active: Save Session Info.
+    Cookie { connection: ConnectionId, cookie: Cookie },
 }
 
 /// From a worker to its leader. A worker runs with its user's rights: nothing here is believed beyond
@@ -38,5 +41,9 @@ pub enum FromWorker {
     /// The user logged out, or the session's command ended.
     Ending {
         reason: Line,
+    },
+    /// Before `Detached`: the client has said good-bye or was sent away, which is no cut line.
+    Left {
+        connection: ConnectionId,
     },
 }

@@ -10,9 +10,11 @@ use crate::framing::is_fast_path;
 use crate::pdu::{self, Slow};
 use ironrdp_acceptor::{Acceptor, AcceptorState, ConnectorError, DesktopSize};
 use ironrdp_connector::{Sequence, state_downcast};
-use ironrdp_core::WriteBuf;
-use ironrdp_pdu::nego::SecurityProtocol;
+use ironrdp_core::{WriteBuf, decode};
+use ironrdp_pdu::nego::{ConnectionRequest, SecurityProtocol};
 use ironrdp_pdu::rdp::capability_sets as caps;
+use ironrdp_pdu::x224::X224;
+use wrd_proto::gate::Security;
 
 /// Desktop size of clients that ask for none that is legal, in px.
 pub const DEFAULT_SIZE: DesktopSize = DesktopSize { width: 1024, height: 768 };
@@ -35,6 +37,8 @@ pub enum Waiting {
     ForPdu,
     /// TLS; then call [`tls_is_up`].
     ForTls,
+    /// CredSSP; then call [`credssp_is_done`].
+    ForCredSsp,
     /// Client Info has been read; only with [`Pause::BeforeLicensing`].
     AtLicensing,
     /// Nothing: the connection is active, [`Acceptor::get_result`] has what was agreed.
@@ -66,6 +70,24 @@ pub enum DriveError {
     BadFontList,
     #[error("the sequence makes no progress")]
     Stuck,
+}
+
+/// What a connection request asks for (MS-RDPBCGR 2.2.1.1.1); `None` for any other PDU.
+pub fn requested(pdu: &[u8]) -> Option<SecurityProtocol> {
+    decode::<X224<ConnectionRequest>>(pdu).ok().map(|request| request.0.protocol)
+}
+
+/// What a client that asks for `requested` is to be served with. Where it has nothing of that, the acceptor refuses it
+/// with the right failure code (MS-RDPBCGR 2.2.1.2.2).
+pub fn offer(policy: Security, requested: SecurityProtocol) -> SecurityProtocol {
+    let nla = SecurityProtocol::HYBRID | SecurityProtocol::HYBRID_EX;
+    match policy {
+        Security::Tls => SecurityProtocol::SSL,
+        Security::NlaRequired => nla,
+        Security::NlaPreferred if requested.intersects(nla) => nla,
+        Security::Auto if requested.intersects(nla) && !requested.intersects(SecurityProtocol::SSL) => nla,
+        Security::NlaPreferred | Security::Auto => SecurityProtocol::SSL,
+    }
 }
 
 /// A fresh acceptor. Gate and worker of one connection call it with the same arguments; static channels
@@ -122,6 +144,23 @@ pub fn tls_is_up(acceptor: &mut Acceptor) {
     }
 }
 
+/// Goes on after CredSSP was done, or, in a replay, was done by the gate; without effect at any other point.
+pub fn credssp_is_done(acceptor: &mut Acceptor) {
+    if acceptor.should_perform_credssp() {
+        acceptor.mark_credssp_as_done();
+    }
+}
+
+/// What was agreed upon, while TLS is waited for and up to the client's settings.
+pub fn agreed(acceptor: &Acceptor) -> Option<SecurityProtocol> {
+    match state(acceptor) {
+        Some(AcceptorState::SecurityUpgrade { protocol, .. } | AcceptorState::Credssp { protocol, .. }) => {
+            Some(*protocol)
+        }
+        _ => None,
+    }
+}
+
 /// Whether the next PDU is Client Info, which has the password in it.
 pub fn expects_client_info(acceptor: &Acceptor) -> bool {
     matches!(state(acceptor), Some(AcceptorState::SecureSettingsExchange { .. }))
@@ -152,6 +191,7 @@ pub(crate) fn step(acceptor: &mut Acceptor, input: &[u8], output: &mut Vec<u8>) 
 pub(crate) fn waiting(acceptor: &Acceptor, pause: Pause) -> Option<Waiting> {
     match state(acceptor) {
         Some(AcceptorState::SecurityUpgrade { .. }) => Some(Waiting::ForTls),
+        Some(AcceptorState::Credssp { .. }) => Some(Waiting::ForCredSsp),
         Some(AcceptorState::LicensingExchange { .. }) if pause == Pause::BeforeLicensing => Some(Waiting::AtLicensing),
         Some(AcceptorState::Accepted { .. }) => Some(Waiting::Active),
         _ => acceptor.next_pdu_hint().map(|_| Waiting::ForPdu),
@@ -206,7 +246,8 @@ fn capabilities(size: DesktopSize) -> Vec<caps::CapabilitySet> {
             major_platform_type: caps::MajorPlatformType::UNIX,
             extra_flags: caps::GeneralExtraFlags::FASTPATH_OUTPUT_SUPPORTED
                 | caps::GeneralExtraFlags::NO_BITMAP_COMPRESSION_HDR
-                | caps::GeneralExtraFlags::LONG_CREDENTIALS_SUPPORTED,
+                | caps::GeneralExtraFlags::LONG_CREDENTIALS_SUPPORTED
+                | caps::GeneralExtraFlags::AUTORECONNECT_SUPPORTED,
             refresh_rect_support: true,
             suppress_output_support: true,
             ..Default::default()
@@ -304,6 +345,53 @@ mod tests {
         // The acceptor is spent: no panic, no loop.
         assert!(drive(&mut acceptor, Some(&garbage), Pause::BeforeLicensing, &mut output).is_err());
         assert!(drive(&mut acceptor, None, Pause::BeforeLicensing, &mut output).is_err());
+    }
+
+    /// The protocol that a client gets, or the failure code.
+    fn negotiated(policy: Security, asked: SecurityProtocol) -> Result<SecurityProtocol, u8> {
+        let pdu = request(asked);
+        let mut acceptor = new_acceptor(offer(policy, requested(&pdu).unwrap()), DEFAULT_SIZE);
+        let mut output = Vec::new();
+        match drive(&mut acceptor, Some(&pdu), Pause::BeforeLicensing, &mut output) {
+            Ok(Waiting::ForTls) => Ok(agreed(&acceptor).unwrap()),
+            Err(DriveError::NoCommonSecurity { .. }) => Err(output[15]),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn the_policy_picks_the_security() {
+        use Security::{Auto, NlaPreferred, NlaRequired, Tls};
+        let (ssl, hybrid) = (SecurityProtocol::SSL, SecurityProtocol::HYBRID);
+        let nla = hybrid | SecurityProtocol::HYBRID_EX;
+        let ex = SecurityProtocol::HYBRID_EX;
+        // What FreeRDP and Remmina, mstsc, /sec:nla, /sec:tls and a client of old ask for.
+        let clients = [ssl | hybrid, ssl | nla, hybrid, nla, ssl, SecurityProtocol::empty()];
+        let all = |policy| clients.map(|asked| negotiated(policy, asked));
+        // SSL_REQUIRED_BY_SERVER and HYBRID_REQUIRED_BY_SERVER.
+        let (no_ssl, no_nla) = (Err(1), Err(5));
+        assert_eq!(all(Auto), [Ok(ssl), Ok(ssl), Ok(hybrid), Ok(ex), Ok(ssl), no_ssl]);
+        assert_eq!(all(NlaPreferred), [Ok(hybrid), Ok(ex), Ok(hybrid), Ok(ex), Ok(ssl), no_ssl]);
+        assert_eq!(all(NlaRequired), [Ok(hybrid), Ok(ex), Ok(hybrid), Ok(ex), no_nla, no_nla]);
+        assert_eq!(all(Tls), [Ok(ssl), Ok(ssl), no_ssl, no_ssl, Ok(ssl), no_ssl]);
+        assert_eq!(requested(b"\x03\0\0\x07\x02\xf0\x80"), None);
+    }
+
+    #[test]
+    fn credssp_comes_behind_tls_and_only_for_who_agreed_on_it() {
+        let mut acceptor = new_acceptor(SecurityProtocol::HYBRID, DEFAULT_SIZE);
+        let pdu = request(SecurityProtocol::HYBRID);
+        let mut output = Vec::new();
+        let mut go = |acceptor: &mut Acceptor, pdu: Option<&[u8]>| {
+            drive(acceptor, pdu, Pause::BeforeLicensing, &mut output).unwrap()
+        };
+        assert_eq!(go(&mut acceptor, Some(&pdu)), Waiting::ForTls);
+        credssp_is_done(&mut acceptor);
+        tls_is_up(&mut acceptor);
+        assert_eq!(go(&mut acceptor, None), Waiting::ForCredSsp);
+        credssp_is_done(&mut acceptor);
+        assert_eq!(go(&mut acceptor, None), Waiting::ForPdu);
+        assert_eq!(agreed(&acceptor), None);
     }
 
     #[test]

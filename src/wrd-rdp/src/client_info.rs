@@ -1,6 +1,7 @@
-//! The credentials in a Client Info PDU (MS-RDPBCGR 2.2.1.11): taking them out, and blanking the password.
+//! What lets a client in, in a Client Info PDU (MS-RDPBCGR 2.2.1.11): taking the credentials and the cookie out, and
+//! blanking password and cookie.
 //!
-//! Decoded here and not by `ironrdp-pdu`, so that no copy of the password is left behind in a plain
+//! Decoded here and not by `ironrdp-pdu`, so that no copy of the secrets is left behind in a plain
 //! `String`. Blank a PDU before anything else sees it.
 
 use crate::framing::{Kind, measure};
@@ -8,7 +9,8 @@ use ironrdp_core::decode;
 use ironrdp_pdu::mcs::SendDataRequest;
 use ironrdp_pdu::x224::X224;
 use std::ops::Range;
-use wrd_proto::{Secret, UserName};
+use wrd_proto::reconnect::Claim;
+use wrd_proto::{Key, Secret, UserName};
 use zeroize::{Zeroize, Zeroizing};
 
 /// Who the client says is there.
@@ -21,6 +23,8 @@ pub struct ClientInfo {
     pub password: Option<Secret>,
     /// The client asks to log in with these without further question.
     pub autologon: bool,
+    /// The client had a session before its line was cut, and says which.
+    pub returning: Option<Claim>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -40,6 +44,11 @@ const UNICODE: u32 = 0x10;
 const FIXED: usize = 22;
 const FLAGS_AT: usize = 8;
 const LENGTHS_AT: usize = 12;
+/// ARC_CS_PRIVATE_PACKET (MS-RDPBCGR 2.2.4.3): cbLen, Version, LogonId (4 each), SecurityVerifier (16).
+const COOKIE: usize = 28;
+const COOKIE_VERSION: u32 = 1;
+/// TS_TIME_ZONE_INFORMATION, clientSessionId and performanceFlags, which stand before it (2.2.1.11.1.1.1).
+const BEFORE_COOKIE: usize = 172 + 4 + 4;
 
 /// The credentials in a whole Client Info PDU.
 pub fn decode_client_info(pdu: &[u8]) -> Result<ClientInfo, ClientInfoError> {
@@ -58,13 +67,27 @@ pub fn decode_client_info(pdu: &[u8]) -> Result<ClientInfo, ClientInfoError> {
         domain: text(fields.domain.clone())?,
         password,
         autologon: fields.flags & AUTOLOGON != 0,
+        returning: fields.cookie.clone().and_then(|range| claim(pdu.get(range)?)),
     })
 }
 
-/// Overwrites the password in a whole Client Info PDU with asterisks; everything else, all lengths too,
-/// stays as it is. Where the PDU cannot be understood it is an error and nothing is changed.
+/// A well-formed cookie of the only version there is; another one is none.
+fn claim(packet: &[u8]) -> Option<Claim> {
+    let (words, verifier) = packet.split_at_checked(12)?;
+    let word = |at: usize| Some(u32::from_le_bytes(*words.get(at..)?.first_chunk()?));
+    let verifier = Key::new(verifier.try_into().ok()?);
+    let known = word(0)? == COOKIE as u32 && word(4)? == COOKIE_VERSION;
+    known.then_some(Claim { logon_id: word(8)?, verifier })
+}
+
+/// Overwrites the password in a whole Client Info PDU with asterisks, and what proves the cookie with zeros; everything
+/// else, all lengths too, stays as it is. Where the PDU cannot be understood it is an error and nothing is changed.
 pub fn scrub(pdu: &mut [u8]) -> Result<(), ClientInfoError> {
     let fields = Fields::find(pdu)?;
+    if let Some(cookie) = &fields.cookie {
+        let verifier = cookie.start + 12..cookie.end;
+        pdu.get_mut(verifier).ok_or(ClientInfoError::TooShort)?.zeroize();
+    }
     let password = pdu.get_mut(fields.password.clone()).ok_or(ClientInfoError::TooShort)?;
     password.zeroize();
     let step = fields.unit();
@@ -80,6 +103,8 @@ struct Fields {
     domain: Range<usize>,
     user: Range<usize>,
     password: Range<usize>,
+    /// Of the length that it must have, where there is one.
+    cookie: Option<Range<usize>>,
 }
 
 impl Fields {
@@ -108,7 +133,22 @@ impl Fields {
         if password.end + terminator > pdu.len() {
             return Err(ClientInfoError::TooShort);
         }
-        Ok(Self { flags, domain, user, password })
+        // AlternateShell and WorkingDir, then TS_EXTENDED_INFO_PACKET: clientAddressFamily (2), clientAddress and
+        // clientDir behind their lengths, and what stands before the cookie's.
+        let length_at = |at: usize| {
+            let field: &[u8; 2] = pdu.get(at..)?.first_chunk()?;
+            Some(usize::from(u16::from_le_bytes(*field)))
+        };
+        let cookie = || {
+            let strings_end = password.end + terminator + length(3) + terminator + length(4) + terminator;
+            let address = strings_end + 2;
+            let dir = address + 2 + length_at(address)?;
+            let cookie = dir + 2 + length_at(dir)? + BEFORE_COOKIE;
+            let range = cookie + 2..cookie + 2 + COOKIE;
+            (length_at(cookie)? == COOKIE && range.end <= pdu.len()).then_some(range)
+        };
+        let cookie = cookie();
+        Ok(Self { flags, domain, user, password, cookie })
     }
 
     fn unit(&self) -> usize {
@@ -143,6 +183,10 @@ mod tests {
     use std::borrow::Cow;
 
     fn pdu(flags: u32, domain: &str, user: &str, password: &str) -> Vec<u8> {
+        with_tail(flags, domain, user, password, &[2, 0, 0, 0, 0, 0])
+    }
+
+    fn with_tail(flags: u32, domain: &str, user: &str, password: &str, tail: &[u8]) -> Vec<u8> {
         let encode = |text: &str| -> Vec<u8> {
             match flags & UNICODE {
                 0 => text.as_bytes().to_vec(),
@@ -159,7 +203,7 @@ mod tests {
             body.extend_from_slice(field);
             body.extend_from_slice(if flags & UNICODE != 0 { &[0, 0] } else { &[0] });
         }
-        body.extend([2, 0, 0, 0, 0, 0]);
+        body.extend_from_slice(tail);
         encode_vec(&X224(SendDataRequest { initiator_id: 1002, channel_id: 1003, user_data: Cow::Owned(body) }))
             .unwrap()
     }
@@ -185,6 +229,57 @@ mod tests {
         }
     }
 
+    /// TS_EXTENDED_INFO_PACKET with a cookie.
+    fn extended(length: u16, cookie: &[u8]) -> Vec<u8> {
+        let mut tail = vec![2, 0, 4, 0, b'1', 0, 0, 0, 6, 0, b'c', 0, b':', 0, 0, 0];
+        tail.extend([0; BEFORE_COOKIE]);
+        tail.extend(length.to_le_bytes());
+        tail.extend_from_slice(cookie);
+        tail
+    }
+
+    fn cookie(cb_len: u32, version: u32) -> Vec<u8> {
+        let words = [cb_len, version, 0x0102_0304].map(u32::to_le_bytes).concat();
+        [words, vec![0xa5; 16]].concat()
+    }
+
+    #[test]
+    fn a_cookie_comes_out_and_is_blanked() {
+        for flags in [UNICODE, 0] {
+            let mut with = with_tail(flags, "d", "alice", "", &extended(28, &cookie(28, 1)));
+            let claim = decode_client_info(&with).unwrap().returning.unwrap();
+            assert_eq!(claim, Claim { logon_id: 0x0102_0304, verifier: Key::new([0xa5; 16]) });
+            scrub(&mut with).unwrap();
+            let blank = [&cookie(28, 1)[..12], &[0; 16]].concat();
+            assert_eq!(with, with_tail(flags, "d", "alice", "", &extended(28, &blank)));
+            // The acceptor sees the cookie where we see it.
+            let request = decode::<X224<SendDataRequest<'_>>>(&with).unwrap().0;
+            let info = decode::<ironrdp_pdu::rdp::ClientInfoPdu>(&request.user_data).unwrap().client_info;
+            let theirs = info.extra_info.optional_data.reconnect_cookie().unwrap();
+            assert_eq!(theirs[..], *blank);
+        }
+    }
+
+    #[test]
+    fn a_malformed_cookie_is_none_and_one_of_the_right_length_is_blanked_all_the_same() {
+        let none = |length, cookie: &[u8]| {
+            let pdu = with_tail(UNICODE, "d", "alice", "x", &extended(length, cookie));
+            let info = decode_client_info(&pdu).unwrap();
+            assert!(info.returning.is_none() && info.password.is_some());
+            pdu
+        };
+        none(0, &[]);
+        none(27, &cookie(28, 1));
+        none(29, &[cookie(28, 1), vec![0]].concat());
+        none(0xffff, &cookie(28, 1));
+        none(28, &cookie(28, 1)[..27]);
+        for bad in [cookie(27, 1), cookie(28, 2), cookie(0xffff_ffff, 1)] {
+            let mut pdu = none(28, &bad);
+            scrub(&mut pdu).unwrap();
+            assert!(!pdu.windows(2).any(|pair| pair == [0xa5; 2]));
+        }
+    }
+
     #[test]
     fn lengths_beyond_the_pdu_are_an_error_and_change_nothing() {
         let mut bad = pdu(UNICODE, "d", "alice", "canary");
@@ -205,10 +300,11 @@ mod tests {
 
     proptest! {
         #[test]
-        fn arbitrary_bytes_never_panic(mut bytes in proptest::collection::vec(any::<u8>(), 0..200), cut in 0usize..120) {
+        fn arbitrary_bytes_never_panic(mut bytes in proptest::collection::vec(any::<u8>(), 0..200), cut in 0usize..400) {
             let _ = decode_client_info(&bytes);
             let _ = scrub(&mut bytes);
-            let mut real = pdu(UNICODE, "dom", "user", "password");
+            let _ = decode_client_info(&with_tail(UNICODE, "", "", "", &bytes));
+            let mut real = with_tail(UNICODE, "dom", "user", "password", &extended(28, &cookie(28, 1)));
             real.truncate(cut);
             let _ = decode_client_info(&real);
             let _ = scrub(&mut real);

@@ -1,5 +1,5 @@
-//! The few PDUs that both ends write or must recognise: Set Error Info, Deactivate All and the MCS
-//! Disconnect Provider Ultimatum.
+//! The few PDUs that both ends write or must recognise: Set Error Info, Save Session Info, Deactivate All and
+//! the MCS Disconnect Provider Ultimatum.
 //!
 //! Their headers carry what the acceptor announced: server channel, I/O channel and share id
 //! ([`crate::acceptor`]).
@@ -13,8 +13,12 @@ use ironrdp_pdu::rdp::headers::{
     StreamPriority,
 };
 use ironrdp_pdu::rdp::server_error_info::{ErrorInfo, ProtocolIndependentCode, ServerSetErrorInfoPdu};
+use ironrdp_pdu::rdp::session_info::{
+    InfoData, InfoType, LogonExFlags, LogonInfoExtended, SaveSessionInfoPdu, ServerAutoReconnect,
+};
 use ironrdp_pdu::x224::X224;
 use std::borrow::Cow;
+use wrd_proto::reconnect::Cookie;
 
 /// Why the server ends a connection, as the client is told (MS-RDPBCGR 2.2.5.1.1).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -73,6 +77,18 @@ pub fn end(reason: EndReason) -> Vec<u8> {
 pub fn set_error_info(reason: EndReason) -> Vec<u8> {
     let info = ServerSetErrorInfoPdu(ErrorInfo::ProtocolIndependentCode(reason.code()));
     share_data(ShareDataPdu::ServerSetErrorInfo(info))
+}
+
+/// Save Session Info with the cookie to come back with (MS-RDPBCGR 2.2.10.1.1.4).
+pub fn reconnect_cookie(cookie: &Cookie) -> Vec<u8> {
+    let random_bits = *cookie.secret.expose();
+    let info = LogonInfoExtended {
+        present_fields_flags: LogonExFlags::AUTO_RECONNECT_COOKIE,
+        auto_reconnect: Some(ServerAutoReconnect { logon_id: cookie.logon_id, random_bits }),
+        errors_info: None,
+    };
+    let info_data = InfoData::LogonExtended(info);
+    share_data(ShareDataPdu::SaveSessionInfo(SaveSessionInfoPdu { info_type: InfoType::LogonExtended, info_data }))
 }
 
 /// Server Deactivate All PDU (MS-RDPBCGR 2.2.3.1).

@@ -3,7 +3,7 @@
 //! What the acceptor writes meanwhile was sent by the gate already (byte for byte the same) and is
 //! discarded.
 
-use crate::acceptor::{DriveError, Pause, Waiting, drive, state, state_name, step, tls_is_up};
+use crate::acceptor::{DriveError, Pause, Waiting, credssp_is_done, drive, state, state_name, step, tls_is_up};
 use crate::client::{ClientError, ClientSettings};
 use ironrdp_acceptor::{Acceptor, AcceptorState, DesktopSize};
 use ironrdp_pdu::nego::SecurityProtocol;
@@ -58,6 +58,7 @@ pub fn replay(mut acceptor: Acceptor, transcript: &Transcript) -> Result<Replaye
         match drive(&mut acceptor, Some(pdu), Pause::BeforeLicensing, &mut discarded) {
             Ok(Waiting::ForTls) => {
                 tls_is_up(&mut acceptor);
+                credssp_is_done(&mut acceptor);
                 drive(&mut acceptor, None, Pause::BeforeLicensing, &mut discarded)?;
             }
             Ok(_) => {}

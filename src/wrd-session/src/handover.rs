@@ -16,6 +16,7 @@ use calloop::timer::{TimeoutAction, Timer};
 use calloop::{Interest, LoopHandle, Mode, PostAction, RegistrationToken};
 use std::os::fd::OwnedFd;
 use std::time::{Duration, Instant};
+use wrd_proto::reconnect::Cookie;
 use wrd_proto::transcript::{MAX_TRANSCRIPT, Transcript};
 use wrd_proto::worker::FromWorker;
 use wrd_proto::{Address, ConnectionId};
@@ -39,6 +40,8 @@ pub struct Link {
     pub client: Address,
     pub stream: Stream,
     pub stage: Stage,
+    /// What its client may come back with, until it is active and can be told.
+    cookie: Option<Cookie>,
     tokens: Tokens,
     deadline: Option<Instant>,
 }
@@ -90,7 +93,7 @@ impl<S: Source + 'static> State<S> {
         let tokens = register(&self.handle, &stream, key)?;
         tracing::info!(%connection, %client, "a connection arrives");
         let stage = Stage::Arriving(Vec::new());
-        self.links.insert(key, Link { connection, client, stream, stage, tokens, deadline: None });
+        self.links.insert(key, Link { connection, client, stream, stage, cookie: None, tokens, deadline: None });
         self.set_deadline(key, Some(TRANSCRIPT_TIME));
         Ok(())
     }
@@ -99,6 +102,25 @@ impl<S: Source + 'static> State<S> {
     pub fn detach(&mut self, why: Farewell) {
         let keys: Vec<Key> = self.links.keys().copied().collect();
         keys.into_iter().for_each(|key| self.send_away(key, why));
+    }
+
+    /// For the client of `connection`, if it is still the one.
+    pub fn give_cookie(&mut self, connection: ConnectionId, cookie: Cookie) {
+        let link = self.links.iter_mut().find(|(_, link)| link.connection == connection);
+        let Some((key, link)) = link.map(|(key, link)| (*key, link)) else { return };
+        link.cookie = Some(cookie);
+        self.hand_over_cookie(key);
+        self.flush(key);
+    }
+
+    /// Once the client is active.
+    fn hand_over_cookie(&mut self, key: Key) {
+        let Some(link) = self.links.get_mut(&key) else { return };
+        if let Stage::Attached(viewer) = &mut link.stage
+            && let Some(cookie) = link.cookie.take_if(|_| viewer.is_active())
+        {
+            viewer.give_cookie(&cookie);
+        }
     }
 
     /// The key of the attached link, and the link.
@@ -216,7 +238,10 @@ impl<S: Source + 'static> State<S> {
         let Some(link) = self.links.get(&key) else { return };
         let connection = link.connection;
         match news {
-            News::Active(keyboard) => self.apply_keyboard(keyboard),
+            News::Active(keyboard) => {
+                self.apply_keyboard(keyboard);
+                self.hand_over_cookie(key);
+            }
             News::Shown(size) => {
                 tracing::info!(%connection, width = size.width, height = size.height, "the desktop is shown");
                 self.set_deadline(key, None);
@@ -224,6 +249,7 @@ impl<S: Source + 'static> State<S> {
             }
             News::Disconnected => {
                 tracing::info!(%connection, "the client has disconnected");
+                self.report(&FromWorker::Left { connection });
                 self.take_away(key);
             }
         }
@@ -277,6 +303,7 @@ impl<S: Source + 'static> State<S> {
         link.stream.output.cut();
         link.stream.output.push(words);
         let connection = link.connection;
+        self.report(&FromWorker::Left { connection });
         self.has_left(key, connection);
         self.set_deadline(key, Some(FAREWELL_TIME));
         self.flush(key);

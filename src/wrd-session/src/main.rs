@@ -3,6 +3,7 @@
 use clap::Parser;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use wrd_config::Choice;
 
 /// The desktop of one session of wrd-dm. Started by wrd-leader, with the channel to it as descriptor 3.
 #[derive(Debug, Parser)]
@@ -11,12 +12,20 @@ struct Options {
     /// Where wrd-dm.toml is.
     #[arg(long, value_name = "DIR", default_value = "/etc/wrd-dm")]
     config_dir: PathBuf,
+    /// The session to start, by the name of its file without .desktop; empty: what is configured; without this: the
+    /// one of the last login
+    #[arg(long, value_name = "NAME", value_parser = choice)]
+    session: Option<Choice>,
+}
+
+fn choice(text: &str) -> Result<Choice, &'static str> {
+    Choice::of_argument(text).ok_or("that is no session's name")
 }
 
 fn main() -> ExitCode {
     wrd_sys::log::init();
     let options = Options::parse();
-    match wrd_session::run::run(&options.config_dir) {
+    match wrd_session::run::run(&options.config_dir, options.session.unwrap_or_default()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             tracing::error!(error = format_args!("{error:#}"), "the session failed");

@@ -147,6 +147,7 @@ impl<S: Source + 'static> State<S> {
                 Ok((ToWorker::Attach { connection, .. }, _)) => {
                     tracing::info!(%connection, "a connection is refused: the session ends, or it has no link");
                 }
+                Ok((ToWorker::Cookie { connection, cookie }, _)) => self.give_cookie(connection, cookie),
                 Ok((ToWorker::Disconnect, _)) => self.detach(Farewell::Reason(EndReason::Disconnected)),
                 Ok((ToWorker::Terminate, _)) => self.end(EndReason::Terminated, "the session was terminated"),
                 Err(ChannelError::WouldBlock) => return PostAction::Continue,

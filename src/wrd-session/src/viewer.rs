@@ -13,6 +13,7 @@ use crate::link::{Connection, Event, Farewell, LinkError, Output, Pixels, Show};
 use crate::pace::{Acks, Pace};
 use crate::source::{Frame, Rect, Size, Source};
 use std::time::Instant;
+use wrd_proto::reconnect::Cookie;
 use wrd_proto::transcript::Transcript;
 use wrd_rdp::client::Keyboard;
 
@@ -140,6 +141,16 @@ impl Viewer {
     /// Whether the client's activation is behind it, and no new one under way.
     pub fn is_open(&self) -> bool {
         matches!(self.stage, Stage::Showing(_)) && self.connection.is_active()
+    }
+
+    /// Whether the client can be told anything.
+    pub fn is_active(&self) -> bool {
+        self.connection.is_active()
+    }
+
+    /// What the client may come back with.
+    pub fn give_cookie(&mut self, cookie: &Cookie) {
+        self.connection.give_cookie(cookie);
     }
 
     pub fn take_output(&mut self) -> Vec<u8> {

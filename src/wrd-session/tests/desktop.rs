@@ -3,7 +3,8 @@
 use smithay::reexports::calloop::EventLoop;
 use std::path::Path;
 use std::time::{Duration, Instant};
-use wrd_config::{Background, SessionSettings};
+use wrd_config::{Background, InstalledSession, SessionId, SessionSettings};
+use wrd_session::desktop::chosen::Memory;
 use wrd_session::desktop::{Desktop, Options};
 use wrd_session::source::{InputEvent, KeyboardLayout, Press, Request, Size, Source};
 
@@ -14,6 +15,10 @@ struct Test {
 
 impl Test {
     fn new(folder: &Path, command: Option<&str>) -> Self {
+        Self::with_session(folder, command, None)
+    }
+
+    fn with_session(folder: &Path, command: Option<&str>, session: Option<InstalledSession>) -> Self {
         let options = Options {
             size: Size { width: 800, height: 600 },
             keyboard: KeyboardLayout::default(),
@@ -23,6 +28,8 @@ impl Test {
                 background: Background::default(),
                 desktop_name: "wrd".into(),
             },
+            session,
+            memory: Memory::below(folder),
             notices: Vec::new(),
             runtime_dir: folder.to_owned(),
             home: folder.to_owned(),
@@ -103,6 +110,47 @@ fn a_command_that_fails_at_once_is_shown_until_a_key_is_pressed() {
     let Some(Request::Ended { reason }) = test.request(5) else { panic!("the session ends") };
     assert!(reason.contains("no-such-desktop") && reason.contains("127"), "{reason}");
     test.desktop.end();
+}
+
+/// The session "test" that is installed in a folder, and remembered.
+fn installed(folder: &Path, exec: &str) -> Option<InstalledSession> {
+    let entry = format!("[Desktop Entry]\nName=Test\nDesktopNames=Test;wlroots\nExec={exec}\n");
+    std::fs::write(folder.join("test.desktop"), entry).unwrap();
+    std::fs::create_dir_all(folder.join("wrd-dm")).unwrap();
+    std::fs::write(folder.join("wrd-dm/session"), "test\n").unwrap();
+    Some(InstalledSession::look_up(&[folder], SessionId::parse("test").unwrap()).unwrap())
+}
+
+#[test]
+fn an_installed_session_runs_in_place_of_the_command_and_knows_its_name() {
+    let folder = tempfile::tempdir().unwrap();
+    let session = installed(folder.path(), r#"sh -c "env > environment; sleep 0.3""#);
+    let mut test = Test::with_session(folder.path(), Some("touch configured; sleep 1000"), session);
+    assert!(matches!(test.request(10), Some(Request::Ended { .. })));
+    let environment = std::fs::read_to_string(folder.path().join("environment")).unwrap();
+    for line in ["XDG_CURRENT_DESKTOP=Test:wlroots", "XDG_SESSION_DESKTOP=test", "DESKTOP_SESSION=test"] {
+        assert!(environment.lines().any(|known| known == line), "{line} in\n{environment}");
+    }
+    assert!(!folder.path().join("configured").exists());
+    assert!(folder.path().join("wrd-dm/session").exists());
+    test.desktop.end();
+}
+
+#[test]
+fn an_installed_session_that_fails_at_once_is_forgotten() {
+    for exec in ["no-such-program-anywhere --x", "false"] {
+        let folder = tempfile::tempdir().unwrap();
+        let session = installed(folder.path(), exec);
+        let mut test = Test::with_session(folder.path(), None, session);
+        assert!(test.until(10, |_| !folder.path().join("wrd-dm/session").exists()), "{exec}");
+        assert!(test.has_panel(), "{exec}");
+        for state in [Press::Pressed, Press::Released] {
+            test.desktop.input(InputEvent::Key { code: 30, state });
+        }
+        let Some(Request::Ended { reason }) = test.request(5) else { panic!("the session ends") };
+        assert!(reason.contains(exec), "{reason}");
+        test.desktop.end();
+    }
 }
 
 #[test]

@@ -15,8 +15,9 @@ use std::os::unix::net::UnixStream;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::thread::JoinHandle;
 use std::time::Duration;
+use wrd_proto::reconnect::Cookie;
 use wrd_proto::worker::{FromWorker, ToWorker};
-use wrd_proto::{Address, ConnectionId};
+use wrd_proto::{Address, ConnectionId, Key};
 use wrd_session::source::*;
 use wrd_session::state::State;
 use wrd_sys::{Channel, RawChannel};
@@ -279,6 +280,8 @@ fn lives(kind: Kind<'_>) {
     // Closing the window: the client asks, is denied, and goes; the desktop stays.
     client.say_share_data(ShareDataPdu::ShutdownRequest);
     client.until("the answer to a shutdown request", |client| client.denied);
+    // Not cut off: it has said good-bye.
+    assert_eq!(worker.leader.recv().unwrap(), FromWorker::Left { connection: ConnectionId(1) });
     assert_eq!(worker.leader.recv().unwrap(), FromWorker::Detached { connection: ConnectionId(1) });
     let mut client = worker.connect(kind);
     worker.end(Some(&mut client));
@@ -322,9 +325,10 @@ fn a_second_client_takes_over_at_its_own_size() {
     assert_eq!(first.errors, [5]);
     worker.change(None);
     worker.watch(&mut second);
-    let told: Vec<FromWorker> = (0..3).map(|_| worker.leader.recv().unwrap()).collect();
-    assert!(matches!(told[1], FromWorker::Detached { connection: ConnectionId(1) }), "{told:?}");
-    assert!(matches!(told[2], FromWorker::Attached { connection: ConnectionId(2), width: 500, height: 400 }));
+    let told: Vec<FromWorker> = (0..4).map(|_| worker.leader.recv().unwrap()).collect();
+    assert!(matches!(told[1], FromWorker::Left { connection: ConnectionId(1) }), "{told:?}");
+    assert!(matches!(told[2], FromWorker::Detached { connection: ConnectionId(1) }), "{told:?}");
+    assert!(matches!(told[3], FromWorker::Attached { connection: ConnectionId(2), width: 500, height: 400 }));
     let layouts: Vec<String> = worker.desk().layouts.iter().map(|layout| layout.layout.clone()).collect();
     assert_eq!(layouts, ["de", "us"]);
     // The same client again: the layout stays what the user has made of it.
@@ -455,6 +459,31 @@ fn what_the_desktop_asks_for_is_done() {
         }));
     }
     assert!(matches!(last, Some(FromWorker::Ending { .. })), "{last:?}");
+}
+
+#[test]
+fn a_client_gets_the_cookie_that_is_its_own_once_it_is_active() {
+    let cookie = |number: u8| Cookie { logon_id: number.into(), secret: Key::new([number; 16]) };
+    for kind in [PLAIN, PIPELINE] {
+        let mut worker = Worker::start();
+        // Here before the transcript is; the other one is for a connection that is not there.
+        let link = worker.link();
+        for (number, connection) in [(1, ConnectionId(1)), (9, ConnectionId(9))] {
+            worker.leader.send(&ToWorker::Cookie { connection, cookie: cookie(number) }).unwrap();
+        }
+        let mut client = Arrival::new(kind).connect(link);
+        worker.watch(&mut client);
+        client.until("the first cookie", |client| client.cookies == [cookie(1)]);
+        worker.leader.send(&ToWorker::Cookie { connection: ConnectionId(1), cookie: cookie(2) }).unwrap();
+        client.until("the second cookie", |client| client.cookies == [cookie(1), cookie(2)]);
+        // Whose line is cut has not left.
+        assert!(matches!(worker.leader.recv().unwrap(), FromWorker::Attached { .. }));
+        drop(client);
+        assert_eq!(worker.leader.recv().unwrap(), FromWorker::Detached { connection: ConnectionId(1) });
+        let mut next = worker.connect(kind);
+        assert_eq!(next.cookies, []);
+        worker.end(Some(&mut next));
+    }
 }
 
 #[test]

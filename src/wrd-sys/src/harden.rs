@@ -87,8 +87,9 @@ pub fn not_dumpable() -> nix::Result<()> {
     setrlimit(Resource::RLIMIT_CORE, 0, 0)
 }
 
-/// From here on what is freed is overwritten: for a process that lives long after libraries of others
-/// (PAM's) have freed their copies of a password.
+/// From here on what C libraries free is overwritten, but for the last eight bytes of a block: for a process that lives
+/// long after PAM's have freed their copies of a password. Small blocks are passed over unless the process was started
+/// with `glibc.malloc.tcache_count=0` in `GLIBC_TUNABLES`, which has no call. For our own there is [`crate::Wiping`].
 #[cfg(target_env = "gnu")]
 #[allow(unsafe_code)]
 pub fn wipe_freed_memory() {
@@ -114,3 +115,39 @@ pub fn wipe_freed_memory() {}
 /// Other C libraries have no such habit.
 #[cfg(not(target_env = "gnu"))]
 pub fn give_large_memory_back() {}
+
+#[cfg(all(test, target_env = "gnu"))]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::FileExt;
+    use std::process::Command;
+
+    /// In a process of its own, which is started as leaders are.
+    #[test]
+    #[allow(unsafe_code)]
+    fn what_c_libraries_free_is_wiped_where_the_unit_says_so() {
+        const CHILD: &str = "WRD_TEST_CHILD";
+        if std::env::var_os(CHILD).is_none() {
+            let unit = include_str!("../../../units/wrd-leader.service");
+            let tunables = unit.lines().find_map(|line| line.strip_prefix("Environment=GLIBC_TUNABLES=")).unwrap();
+            let name = "harden::tests::what_c_libraries_free_is_wiped_where_the_unit_says_so";
+            let mut child = Command::new(std::env::current_exe().unwrap());
+            let child = child.args(["--exact", name]).env(CHILD, "").env("GLIBC_TUNABLES", tunables);
+            assert!(child.status().unwrap().success());
+            return;
+        }
+        wipe_freed_memory();
+        for size in [24, 72, 200, 1000] {
+            // SAFETY: takes a number.
+            let block = unsafe { libc::malloc(size) };
+            // SAFETY: it has that many bytes.
+            unsafe { block.cast::<u8>().write_bytes(0x43, size) };
+            let address = block.addr();
+            // SAFETY: it is what malloc gave.
+            unsafe { libc::free(block) };
+            let mut bytes = vec![0; size];
+            std::fs::File::open("/proc/self/mem").unwrap().read_at(&mut bytes, address as u64).unwrap();
+            assert!(bytes.iter().filter(|byte| **byte == 0x43).count() <= 8, "{size}: {bytes:x?}");
+        }
+    }
+}

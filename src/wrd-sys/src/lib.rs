@@ -2,7 +2,7 @@
 //!
 //! Owned here: message sockets with descriptor passing ([`channel`]), starting a child with exactly the
 //! descriptors it should have ([`spawn`]; by hand: [`process`]) and its place among others ([`place`]), the process's own hardening
-//! ([`harden`]), sockets handed over by systemd ([`listen`]) and log set-up ([`log`]). Deliberately
+//! ([`harden`]), an allocator that forgets ([`Wiping`]), sockets handed over by systemd ([`listen`]) and log set-up ([`log`]). Deliberately
 //! absent: any knowledge of RDP, PAM or of what the messages mean.
 
 pub mod channel;
@@ -13,5 +13,7 @@ pub mod place;
 pub mod process;
 pub mod spawn;
 pub mod termination;
+mod wiping;
 
 pub use channel::{Channel, ChannelError, RawChannel};
+pub use wiping::Wiping;

@@ -8,7 +8,7 @@
 
 use nix::errno::Errno;
 use nix::libc::{self, SCHED_BATCH, SYS_sched_getattr, SYS_sched_setattr, sched_attr};
-use nix::unistd::Pid;
+use nix::unistd::{Pid, getppid};
 use rustix::thread::{CapabilitySet, CpuSet, capabilities, sched_getaffinity, sched_setaffinity};
 use std::io;
 
@@ -38,7 +38,21 @@ const LONG_SLICE: u64 = 30_000_000;
 impl Place {
     /// That of this process.
     pub fn own() -> io::Result<Self> {
-        Ok(Self { schedule: Schedule::own()?, processors: sched_getaffinity(None).ok() })
+        Self::of(Pid::from_raw(0))
+    }
+
+    /// That of the process that started this one. Where that has ended, of whoever took over its children: an init.
+    pub fn of_parent() -> io::Result<Self> {
+        match Self::of(getppid()) {
+            // Ended between the two calls.
+            Err(error) if error.raw_os_error() == Some(libc::ESRCH) => Self::of(getppid()),
+            place => place,
+        }
+    }
+
+    fn of(process: Pid) -> io::Result<Self> {
+        let processors = sched_getaffinity(rustix::process::Pid::from_raw(process.as_raw())).ok();
+        Ok(Self { schedule: Schedule::of(process)?, processors })
     }
 
     /// The one for strangers behind this one.
@@ -67,11 +81,13 @@ impl Place {
 
 impl Schedule {
     #[allow(unsafe_code)]
-    fn own() -> io::Result<Self> {
+    fn of(process: Pid) -> io::Result<Self> {
         // SAFETY: all fields are numbers.
         let mut attr: sched_attr = unsafe { std::mem::zeroed() };
         // SAFETY: the kernel writes no more than the size that it is told.
-        Errno::result(unsafe { libc::syscall(SYS_sched_getattr, 0, &raw mut attr, size_of::<sched_attr>(), 0) })?;
+        Errno::result(unsafe {
+            libc::syscall(SYS_sched_getattr, process.as_raw(), &raw mut attr, size_of::<sched_attr>(), 0)
+        })?;
         let sched_attr { sched_policy: policy, sched_nice: niceness, sched_priority: priority, .. } = attr;
         Ok(Self { policy, niceness, priority, slice: 0 })
     }

@@ -1,8 +1,9 @@
 //! Forking a child that becomes something else by steps of its own, and signals as readable events.
 //!
-//! [`crate::spawn`] is the way to start a program; this is for the one process that must do more than
+//! [`crate::spawn`] is the way to start a program; this is for the one program that must do more than
 //! system calls in a child (the session leader: becoming the user, asking with a library that makes
-//! threads). It therefore refuses to fork where there is a second thread.
+//! threads; its listener: telling why a leader has not started, for which it does not wait). It therefore
+//! refuses to fork where there is a second thread.
 
 use nix::errno::Errno;
 use nix::libc;
@@ -67,6 +68,19 @@ pub fn default_signals() -> io::Result<()> {
         unsafe { libc::signal(number, libc::SIG_DFL) };
     }
     Ok(sigprocmask(SigmaskHow::SIG_SETMASK, Some(&SigSet::empty()), None)?)
+}
+
+/// In a forked child before it execs: a session of its own, and a keyring of that session, empty. Where this machine
+/// has no keyrings, or none for us, there is nothing that could be shared.
+#[allow(unsafe_code)]
+pub(crate) fn begin_session() -> io::Result<()> {
+    nix::unistd::setsid()?;
+    // SAFETY: without a name it only takes a number.
+    let keyring = unsafe { libc::syscall(libc::SYS_keyctl, libc::KEYCTL_JOIN_SESSION_KEYRING, 0) };
+    match Errno::result(keyring) {
+        Ok(_) | Err(Errno::ENOSYS | Errno::EPERM | Errno::EACCES) => Ok(()),
+        Err(errno) => Err(errno.into()),
+    }
 }
 
 static TERMINATION_NOTED: AtomicBool = AtomicBool::new(false);

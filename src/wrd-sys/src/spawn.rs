@@ -18,13 +18,14 @@ pub struct Program {
     fds: Vec<(RawFd, OwnedFd)>,
     uid_gid: Option<(u32, u32)>,
     place: Option<Place>,
+    own_session: bool,
 }
 
 impl Program {
     pub fn new(path: &Path) -> Self {
         let mut command = Command::new(path);
         command.env_clear().stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::inherit());
-        Self { command, fds: Vec::new(), uid_gid: None, place: None }
+        Self { command, fds: Vec::new(), uid_gid: None, place: None, own_session: false }
     }
 
     pub fn arg(mut self, arg: impl AsRef<OsStr>) -> Self {
@@ -67,6 +68,13 @@ impl Program {
         self
     }
 
+    /// The child leads a session of its own, of processes as of keys, like what an init starts: no signal to a group
+    /// and no key of the kernel's is shared with us, nor with others that we start so.
+    pub fn own_session(mut self) -> Self {
+        self.own_session = true;
+        self
+    }
+
     /// The child runs in this place from its first instruction on.
     pub fn place(mut self, place: Place) -> Self {
         self.place = Some(place);
@@ -81,16 +89,31 @@ impl Program {
     }
 
     /// Starts it. The given descriptors are closed here, whatever comes of it.
-    #[allow(unsafe_code)]
     pub fn spawn(mut self) -> io::Result<Child> {
+        self.prepare();
+        self.command.spawn()
+    }
+
+    /// Becomes it, in a child that [`crate::process::fork`] has made: where nobody is to wait until it has started.
+    /// Returns only where that fails.
+    pub fn exec(mut self) -> io::Error {
+        self.prepare();
+        self.command.exec()
+    }
+
+    #[allow(unsafe_code)]
+    fn prepare(&mut self) {
         let fds: Vec<(RawFd, RawFd)> = self.fds.iter().map(|(number, fd)| (*number, fd.as_raw_fd())).collect();
-        let uid_gid = self.uid_gid;
-        let place = self.place;
+        let (uid_gid, own_session) = (self.uid_gid, self.own_session);
+        let place = self.place.take();
         // SAFETY: the closure runs between fork and exec and makes system calls only (see `arrange`).
         unsafe {
             self.command.pre_exec(move || {
                 crate::process::default_signals()?;
                 arrange(&fds)?;
+                if own_session {
+                    crate::process::begin_session()?;
+                }
                 if let Some(place) = &place {
                     place.take()?;
                 }
@@ -100,7 +123,6 @@ impl Program {
                 Ok(())
             });
         }
-        self.command.spawn()
     }
 }
 
@@ -205,6 +227,48 @@ mod tests {
             assert_eq!(seen, format!("{number}\n"));
         }
         drop(many);
+    }
+
+    /// Not a test: what `a_session_of_its_own…` starts. Descriptor 5 is told its session and its session keyring.
+    #[test]
+    #[ignore = "a program of another test"]
+    fn tells_its_session() {
+        use std::io::Write;
+        let mut told = std::fs::File::from(crate::listen::take_fd(5).unwrap());
+        write!(told, "{} {}", nix::unistd::getsid(None).unwrap(), session_keyring()).unwrap();
+    }
+
+    /// Negative where there is none.
+    #[allow(unsafe_code)]
+    fn session_keyring() -> i64 {
+        // SAFETY: takes numbers.
+        unsafe { libc::syscall(libc::SYS_keyctl, libc::KEYCTL_GET_KEYRING_ID, libc::KEY_SPEC_SESSION_KEYRING, 0) }
+    }
+
+    #[test]
+    fn a_session_of_its_own_is_one_of_processes_and_of_keys() {
+        let start = || {
+            let (mut read, write) = std::io::pipe().unwrap();
+            let program = Program::new(&std::env::current_exe().unwrap())
+                .arg("--ignored")
+                .arg("--exact")
+                .arg("spawn::tests::tells_its_session")
+                .fd(5, write.into())
+                .own_session();
+            let mut child = program.spawn().unwrap();
+            assert!(child.wait().unwrap().success());
+            let mut told = String::new();
+            read.read_to_string(&mut told).unwrap();
+            let (session, keyring) = told.split_once(' ').unwrap();
+            assert_eq!(session, child.id().to_string());
+            keyring.parse::<i64>().unwrap()
+        };
+        let keyrings = [session_keyring(), start(), start()];
+        if keyrings[1] < 0 {
+            println!("no keyrings here");
+            return;
+        }
+        assert!(keyrings[0] != keyrings[1] && keyrings[1] != keyrings[2] && keyrings[0] != keyrings[2], "{keyrings:?}");
     }
 
     #[test]

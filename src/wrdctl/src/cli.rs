@@ -1,7 +1,7 @@
 //! The command line, and what each command asks and prints.
 
 use crate::client::{Client, Error};
-use crate::output;
+use crate::{enrol, output, status};
 use clap::{Parser, Subcommand};
 use nix::unistd::{User, getuid};
 use std::path::PathBuf;
@@ -9,13 +9,13 @@ use wrd_proto::control::{ErrorKind, Request, Target};
 use wrd_proto::session::SessionInfo;
 use wrd_proto::{Text, UserName};
 
-/// See and control the sessions of wrd-dm.
+/// See and control wrd-dm and its sessions.
 ///
 /// SESSION is a user's name, a uid, or logind's id of the session; without it your own is meant.
 #[derive(Debug, Parser)]
 #[command(version)]
 #[command(
-    after_help = "Exit status: 0 done, 1 failed, 2 wrong usage, 3 no such session, 4 not permitted, 5 wrd-dm is not running."
+    after_help = "Exit status: 0 done, 1 failed, 2 wrong usage, 3 no such session or enrolment, 4 not permitted, 5 wrd-dm is not running."
 )]
 pub struct Cli {
     /// Print JSON
@@ -44,6 +44,20 @@ pub enum Command {
         #[arg(long)]
         all: bool,
     },
+    /// Say what this server answers to each kind of client, and its certificate's fingerprint
+    Status,
+    /// Enrol for NLA: ask for the password and keep its NT hash, sealed
+    Enroll {
+        /// Whom (for root; else yourself)
+        user: Option<String>,
+    },
+    /// Forget an enrolment
+    Forget {
+        /// Whose (for root; else your own)
+        user: Option<String>,
+    },
+    /// List who is enrolled for NLA
+    Enrolled,
 }
 
 /// Does what the command line says; what to print.
@@ -71,6 +85,20 @@ pub fn run(cli: &Cli) -> Result<String, Error> {
         Command::Terminate { session, all: false } => {
             of_target(&client, session.as_deref(), Request::Terminate)?;
             Ok(String::new())
+        }
+        Command::Status => {
+            let shown = status::of(client.answers(&Request::Status)?).ok_or(Error::Answer)?;
+            Ok(if cli.json { status::json(&shown) } else { status::sheet(&shown) })
+        }
+        Command::Enroll { user } => enrol::enrol(&client, user.as_deref()).map(|()| String::new()),
+        Command::Forget { user } => {
+            let user = user.as_deref().map(enrol::name).transpose()?;
+            client.answers(&Request::Forget { user })?;
+            Ok(String::new())
+        }
+        Command::Enrolled => {
+            let shown = enrol::rows(client.answers(&Request::Enrolled)?)?;
+            Ok(if cli.json { output::pretty(&shown) } else { enrol::table(&shown) })
         }
     }
 }

@@ -29,6 +29,11 @@ pub enum Error {
     Answer,
     #[error("cannot speak with wrd-dm: {0}")]
     Channel(ChannelError),
+    /// Before anything was asked.
+    #[error("{0}")]
+    Own(String),
+    #[error("{0}")]
+    OwnRefusal(String),
 }
 
 impl Error {
@@ -36,7 +41,7 @@ impl Error {
         match self {
             Self::Of { kind: ErrorKind::NotFound, .. } | Self::Refused { kind: ErrorKind::NotFound, .. } => 3,
             Self::Of { kind: ErrorKind::NotPermitted, .. } | Self::Refused { kind: ErrorKind::NotPermitted, .. } => 4,
-            Self::Connect { errno: Errno::EACCES | Errno::EPERM, .. } => 4,
+            Self::Connect { errno: Errno::EACCES | Errno::EPERM, .. } | Self::OwnRefusal(_) => 4,
             Self::NotRunning(_) | Self::Closed => 5,
             _ => 1,
         }
@@ -70,14 +75,23 @@ impl Client {
 
     /// Asks, and collects the sessions of the answer.
     pub fn ask(&self, request: &Request) -> Result<Vec<SessionInfo>, Error> {
+        let session = |response| match response {
+            Response::Session(info) => Ok(info),
+            _ => Err(Error::Answer),
+        };
+        self.answers(request)?.into_iter().map(session).collect()
+    }
+
+    /// Asks, and collects what is answered before the end.
+    pub fn answers(&self, request: &Request) -> Result<Vec<Response>, Error> {
         let channel = self.connect()?;
         channel.send(request)?;
-        let mut sessions = Vec::new();
+        let mut answers = Vec::new();
         loop {
             match channel.recv()? {
-                Response::Session(info) => sessions.push(info),
-                Response::Done => return Ok(sessions),
+                Response::Done => return Ok(answers),
                 Response::Error { kind, text } => return Err(Error::Refused { kind, text: printable(&text) }),
+                response => answers.push(response),
             }
         }
     }

@@ -1,13 +1,21 @@
-//! wrdctl: the sessions of wrd-dm for a person or a script. A thin client of the control socket, which
-//! does all the deciding: here are words, tables, JSON and exit codes.
+//! wrdctl: wrd-dm and its sessions for a person or a script. A thin client of the control socket, which
+//! does all the deciding: here are words, tables, JSON and exit codes. The one thing done here is to seal the hash of a
+//! password, so that no password travels.
 
 mod cli;
 mod client;
+mod enrol;
 mod output;
+mod status;
 
 use clap::Parser;
 use std::io::Write;
 use std::process::ExitCode;
+use wrd_sys::Wiping;
+
+/// For the password that is asked for.
+#[global_allocator]
+static MEMORY: Wiping = Wiping;
 
 fn main() -> ExitCode {
     let cli = cli::Cli::parse();

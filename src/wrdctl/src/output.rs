@@ -1,4 +1,4 @@
-//! Sessions as a table, as a sheet, and as JSON. Pure.
+//! Sessions as a table, as a sheet, and as JSON, and how those are made. Pure.
 
 use crate::client::printable;
 use serde::Serialize;
@@ -113,19 +113,19 @@ pub fn json_list(sessions: &[SessionInfo]) -> String {
     pretty(&sessions.iter().map(Session::of).collect::<Vec<_>>())
 }
 
-fn pretty(value: &impl Serialize) -> String {
+pub fn pretty(value: &impl Serialize) -> String {
     // Numbers, text and null: there is nothing in it that JSON cannot say.
     let mut text = serde_json::to_string_pretty(value).unwrap_or_default();
     text.push('\n');
     text
 }
 
-fn row(name: &str, value: String) -> Vec<String> {
+pub fn row(name: &str, value: String) -> Vec<String> {
     vec![format!("{name}:"), if value.is_empty() { "-".into() } else { value }]
 }
 
 /// Columns as wide as their widest cell.
-fn aligned(rows: &[Vec<String>]) -> String {
+pub fn aligned(rows: &[Vec<String>]) -> String {
     let columns = rows.iter().map(Vec::len).max().unwrap_or(0);
     let width = |column: usize| rows.iter().filter_map(|row| row.get(column)).map(|cell| cell.chars().count()).max();
     let widths: Vec<usize> = (0..columns).map(|column| width(column).unwrap_or(0)).collect();

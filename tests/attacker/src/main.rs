@@ -5,6 +5,7 @@
 //! fared. It judges nothing: the tests do.
 
 mod cases;
+mod cookies;
 mod fields;
 mod foreign;
 mod malformed;
@@ -93,6 +94,18 @@ enum Attack {
         #[arg(long)]
         typed: bool,
     },
+    /// Wrong passwords, and how long each user waits for the answer: times in ms.
+    Answers {
+        #[arg(long)]
+        attempts: usize,
+        #[arg(long)]
+        user: Vec<String>,
+    },
+    /// Logs in with a password or by a cookie, and reports the cookie that this connection is given.
+    Cookie {
+        #[command(flatten)]
+        visit: cookies::Visit,
+    },
     /// Has the gates misbehave, where `wrd-rogue-gate` is in their place.
     Rogue {
         /// STAGE/ACT [USER PASSWORD]; an act that ends with `foreign` stands for many.
@@ -133,6 +146,8 @@ fn run(cli: Cli) -> anyhow::Result<Value> {
         Attack::Flips { connections, seed } => cases::run(&net, mutate::cases(connections, seed)),
         Attack::Passwords { attempts, user, typed: true } => Ok(passwords::type_on_screen(&net, attempts, &user)?),
         Attack::Passwords { attempts, user, typed: false } => Ok(passwords::send(&net, attempts, &user)),
+        Attack::Answers { attempts, user } => Ok(passwords::time(&net, attempts, &user)),
+        Attack::Cookie { visit } => cookies::visit(&net, &visit),
         Attack::Rogue { case } => Ok(rogue::play(&net, &case)),
         Attack::Stand { .. } => unreachable!("done above"),
     }

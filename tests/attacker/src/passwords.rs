@@ -2,10 +2,11 @@
 
 use crate::net::{End, Net, end_of};
 use crate::walk::{Person, Stage, Walk};
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 use std::io;
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// How many guess at the same time.
 const TOGETHER: usize = 4;
@@ -59,3 +60,52 @@ pub fn type_on_screen(net: &Net, attempts: usize, user: &str) -> io::Result<Valu
     let end = reader.join().unwrap_or(End::Open);
     Ok(json!({ "typed": typed, "end": format!("{end:?}") }))
 }
+
+/// How long each of these users has to wait for the no to a wrong password, in ms, tried in turn.
+pub fn time(net: &Net, attempts: usize, users: &[String]) -> Value {
+    let next = AtomicUsize::new(0);
+    let times = Mutex::new(vec![Vec::new(); users.len()]);
+    std::thread::scope(|scope| {
+        for _ in 0..TOGETHER {
+            scope.spawn(|| {
+                loop {
+                    let number = next.fetch_add(1, Ordering::Relaxed);
+                    if number >= attempts * users.len() {
+                        return;
+                    }
+                    let which = number % users.len();
+                    let Some(user) = users.get(which) else { return };
+                    if let Ok(took) = wait_for_no(net, user, number)
+                        && let Ok(mut times) = times.lock()
+                        && let Some(times) = times.get_mut(which)
+                    {
+                        times.push(took.as_secs_f64() * 1000.0);
+                    }
+                }
+            });
+        }
+    });
+    let times = times.into_inner().unwrap_or_default();
+    users.iter().cloned().zip(times.into_iter().map(|times| json!(times))).collect::<Map<_, _>>().into()
+}
+
+/// The login screen is drawn while PAM makes up its mind, then rests, and changes once more for the answer.
+fn wait_for_no(net: &Net, user: &str, number: usize) -> io::Result<Duration> {
+    let person = Person { user: user.into(), password: format!("wrong-{number}"), ..Person::default() };
+    let mut walk = Walk::new(net.dial()?, &person);
+    walk.until(Stage::Joined)?;
+    let asked = Instant::now();
+    walk.until(Stage::Active)?;
+    let mut last = Instant::now();
+    loop {
+        walk.read_pdu()?;
+        let now = Instant::now();
+        if now - last >= REST {
+            return Ok(now - asked);
+        }
+        last = now;
+    }
+}
+
+/// Longer than the screen pauses while it is drawn, shorter than any PAM delays a failure.
+const REST: Duration = Duration::from_millis(500);

@@ -1,12 +1,15 @@
 //! The RDP client that the tests speak as: IronRDP's connector, which is a real one.
 //!
 //! Owned here: what kind of client it is ([`Kind`], [`config`]), the client without a socket and the gate's part
-//! of its connection ([`dialogue`]), and the client over TCP and TLS ([`online`], with the feature `tls`). Nobody
-//! but tests, fuzz targets and benchmarks may use this crate: it panics where something is not as a test wants it.
+//! of its connection ([`dialogue`]), its CredSSP ([`nla`]), its cookies
+//! ([`reconnect`]), and the client over TCP and TLS ([`online`], with the feature
+//! `tls`). Nobody but tests, fuzz targets and benchmarks may use this crate: it panics where something is not as a test wants it.
 
 pub mod dialogue;
+pub mod nla;
 #[cfg(feature = "tls")]
 pub mod online;
+pub mod reconnect;
 
 use ironrdp_connector::{BitmapConfig, Config, Credentials, DesktopSize};
 use ironrdp_core::encode_vec;

@@ -1,9 +1,13 @@
 //! The client over TCP and TLS.
 
+use crate::nla::{self, Tokens};
+use crate::reconnect::{Packet, with_cookie};
 use crate::{Kind, config};
-use ironrdp_connector::{ClientConnector, ClientConnectorState, Sequence};
+use ironrdp_connector::sspi::credssp::TsRequest;
+use ironrdp_connector::{ClientConnector, ClientConnectorState, Config, Sequence};
 use ironrdp_core::{WriteBuf, encode_vec};
 use ironrdp_pdu::input::fast_path::{FastPathInput, FastPathInputEvent, KeyboardFlags};
+use ironrdp_pdu::nego::SecurityProtocol;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signature};
 use rustls::{
@@ -100,13 +104,51 @@ impl ServerCertVerifier for AnyName {
 pub struct Client {
     pub stream: Tls,
     pub connector: ClientConnector,
+    /// What it comes back with.
+    pub cookie: Option<Packet>,
     incoming: PduBuffer,
 }
 
 impl Client {
     /// Connects up to TLS 1.3. An error is the server's, or the network's.
-    pub fn start(mut socket: TcpStream, trust: Trust<'_>, kind: Kind<'_>) -> std::io::Result<Self> {
-        let mut connector = ClientConnector::new(config(kind), "127.0.0.1:1".parse().unwrap());
+    pub fn start(socket: TcpStream, trust: Trust<'_>, kind: Kind<'_>) -> std::io::Result<Self> {
+        Self::start_as(socket, trust, config(kind))
+    }
+
+    /// The same for a client that has NLA to offer and nothing else, and through CredSSP; `public_key` is the
+    /// server's.
+    pub fn start_nla(
+        socket: TcpStream,
+        trust: Trust<'_>,
+        kind: Kind<'_>,
+        (public_key, tokens): (&[u8], Tokens),
+    ) -> std::io::Result<Self> {
+        let config = Config { enable_tls: false, enable_credssp: true, ..config(kind) };
+        let mut client = Self::start_as(socket, trust, config)?;
+        let ClientConnectorState::Credssp { selected_protocol } = client.connector.state else {
+            return Err(std::io::Error::other("the server wants no credssp"));
+        };
+        let mut credssp = nla::client((kind.user, "", kind.password), public_key, tokens, 6);
+        let mut heard = TsRequest::default();
+        loop {
+            let (request, last) = nla::say(&mut credssp, heard).map_err(std::io::Error::other)?;
+            client.stream.write_all(&nla::encode(&request))?;
+            if last {
+                break;
+            }
+            heard = read_ts_request(&mut client.stream)?;
+        }
+        if selected_protocol.contains(SecurityProtocol::HYBRID_EX) {
+            let mut result = [0xff; 4];
+            client.stream.read_exact(&mut result)?;
+            assert_eq!(result, [0; 4], "the early user authorization result");
+        }
+        client.connector.mark_credssp_as_done();
+        Ok(client)
+    }
+
+    fn start_as(mut socket: TcpStream, trust: Trust<'_>, config: Config) -> std::io::Result<Self> {
+        let mut connector = ClientConnector::new(config, "127.0.0.1:1".parse().unwrap());
         let mut incoming = PduBuffer::default();
         while !connector.should_perform_security_upgrade() {
             let input = match connector.next_pdu_hint() {
@@ -116,7 +158,7 @@ impl Client {
             socket.write_all(&stepped(&mut connector, &input)?)?;
         }
         connector.mark_security_upgrade_as_done();
-        Ok(Self { stream: tls(socket, trust, &rustls::version::TLS13)?, connector, incoming })
+        Ok(Self { stream: tls(socket, trust, &rustls::version::TLS13)?, connector, cookie: None, incoming })
     }
 
     /// Steps until Client Info is sent.
@@ -144,12 +186,27 @@ impl Client {
             Some(_) => pdu_or_end(&mut self.stream, &mut self.incoming)?,
             None => Vec::new(),
         };
-        self.stream.write_all(&stepped(&mut self.connector, &input)?)
+        let has_cookie_to_show = matches!(self.connector.state, ClientConnectorState::SecureSettingsExchange { .. });
+        let output = stepped(&mut self.connector, &input)?;
+        match self.cookie.filter(|_| has_cookie_to_show) {
+            Some(cookie) => self.stream.write_all(&with_cookie(&output, cookie)),
+            None => self.stream.write_all(&output),
+        }
     }
 
     /// The next PDU; `None` when the server closed.
     pub fn hear(&mut self) -> Option<Vec<u8>> {
         next_pdu(&mut self.stream, &mut self.incoming).unwrap()
+    }
+
+    /// The same where that may come to nothing.
+    pub fn try_hear(&mut self) -> std::io::Result<Option<Vec<u8>>> {
+        next_pdu(&mut self.stream, &mut self.incoming)
+    }
+
+    /// Hears no more than that the server has closed.
+    pub fn until_end(&mut self) {
+        while let Ok(Some(_)) = self.try_hear() {}
     }
 
     /// Types text as Unicode, then Enter as a key.
@@ -168,6 +225,16 @@ impl Client {
     fn key(&mut self, event: FastPathInputEvent) -> std::io::Result<()> {
         self.stream.write_all(&encode_vec(&FastPathInput::single(event)).unwrap())
     }
+}
+
+fn read_ts_request(stream: &mut impl Read) -> std::io::Result<TsRequest> {
+    let mut bytes = vec![0; 4];
+    stream.read_exact(&mut bytes)?;
+    let length = TsRequest::read_length(&bytes[..])?;
+    let rest = length.checked_sub(4).ok_or_else(|| std::io::Error::other("a short TSRequest"))?;
+    bytes.resize(4 + rest, 0);
+    stream.read_exact(&mut bytes[4..])?;
+    TsRequest::from_buffer(&bytes)
 }
 
 fn stepped(connector: &mut ClientConnector, input: &[u8]) -> std::io::Result<Vec<u8>> {

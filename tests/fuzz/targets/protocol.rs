@@ -3,16 +3,17 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
-use wrd_dm::table::{Action, Looked, Table, Timing};
-use wrd_proto::gate::ToMonitor;
+use wrd_dm::table::{Action, Looked, Proven, Table, Timing};
+use wrd_proto::gate::{NtlmVerdict, Returning, Security, SessionKey, ToMonitor};
 use wrd_proto::leader::{FromLeader, ToLeader};
+use wrd_proto::reconnect::Claim;
 use wrd_proto::session::FromSession;
-use wrd_proto::{Address, ConnectionId};
+use wrd_proto::{Address, ConnectionId, Key, Line};
 
-/// Steps: what happens (1 byte), to whom (1 byte), and for a frame its length (1 byte) and bytes.
+/// The first byte is the policy. Steps: what happens (1 byte), to whom (1 byte), and for a frame its length (1 byte) and bytes.
 pub fn protocol(data: &[u8]) {
-    let mut world = World::new();
-    let mut rest = data;
+    let Some((policy, mut rest)) = data.split_first() else { return };
+    let mut world = World::new(POLICIES[usize::from(policy % 4)]);
     while let [what, whom, behind @ ..] = rest {
         rest = behind;
         let (id, uid) = (ConnectionId(u64::from(whom % 4) + 1), u32::from(whom % 2) + 1000);
@@ -39,6 +40,8 @@ pub fn protocol(data: &[u8]) {
     assert_eq!(world.table.next_deadline(), None);
 }
 
+const POLICIES: [Security; 4] = [Security::Auto, Security::NlaPreferred, Security::NlaRequired, Security::Tls];
+
 fn frame<'a>(rest: &mut &'a [u8]) -> &'a [u8] {
     let Some((length, behind)) = rest.split_first() else { return &[] };
     let (frame, behind) = behind.split_at(behind.len().min((*length).into()));
@@ -48,6 +51,13 @@ fn frame<'a>(rest: &mut &'a [u8]) -> &'a [u8] {
 
 struct World {
     table: Table,
+    security: Security,
+    /// Who was proven to be whom.
+    proven: BTreeMap<ConnectionId, u32>,
+    /// Who has come back to whose session, and has shown no password.
+    back: BTreeMap<ConnectionId, u32>,
+    /// Which sessions have a cookie that nobody has used. Their verifiers are zeros, so that they can be guessed.
+    cookies: BTreeMap<u32, ConnectionId>,
     now: Instant,
     gates: BTreeSet<ConnectionId>,
     leaders: BTreeSet<ConnectionId>,
@@ -64,10 +74,15 @@ struct World {
 }
 
 impl World {
-    fn new() -> Self {
+    fn new(security: Security) -> Self {
         let seconds = Duration::from_secs;
+        let timing = Timing { login: seconds(120), screen: seconds(120), start: seconds(60), reconnect: seconds(200) };
         Self {
-            table: Table::new(Timing { login: seconds(120), screen: seconds(120), start: seconds(60) }),
+            security,
+            proven: BTreeMap::new(),
+            back: BTreeMap::new(),
+            cookies: BTreeMap::new(),
+            table: Table::new(timing),
             now: Instant::now(),
             gates: BTreeSet::new(),
             leaders: BTreeSet::new(),
@@ -86,7 +101,7 @@ impl World {
         // As the door does it, but for how many there may be.
         if self.gates.len() < 4 {
             let id = self.table.unused_id();
-            self.table.accepted(id, Address::truncated("192.0.2.7"), self.now);
+            self.table.accepted(id, Address::truncated("192.0.2.7"), self.security, self.now);
             self.gates.insert(id);
         }
     }
@@ -115,11 +130,21 @@ impl World {
                     {
                         self.running.insert(*uid);
                     }
+                    if matches!(message, FromLeader::Denied { .. }) {
+                        self.back.remove(&id);
+                    }
                     let before = self.table.connection(id).is_some_and(|connection| connection.is_authenticated());
                     self.table.leader_says(id, message, self.now);
                     let after = self.table.connection(id).is_some_and(|connection| connection.is_authenticated());
                     if after && !before {
-                        self.authenticated.insert(id, said.expect("only one message lets anybody in"));
+                        let uid = said.expect("only one message lets anybody in");
+                        let proven = self.proven.get(&id);
+                        assert!(
+                            proven.is_none_or(|proven| *proven == uid),
+                            "{id} is let in as another than was proven"
+                        );
+                        assert!(self.back.get(&id).is_none_or(|back| *back == uid), "{id} is back as another");
+                        self.authenticated.insert(id, uid);
                     }
                 }
                 Err(_) => self.leader_ends(id),
@@ -174,7 +199,48 @@ impl World {
     fn perform(&mut self, action: Action) {
         match action {
             Action::Sign { id, .. } => assert!(self.signed.insert(id), "{id} signs twice"),
+            Action::Challenge(id) => {
+                assert!(self.security.allows_nla(), "{id} has NLA where it is off");
+                self.table.challenged(id, [7; 8]);
+            }
+            // A name that begins with a digit is that of a user, any other one wrong.
+            Action::Judge(id, proof) => {
+                assert_eq!(self.table.take_challenge(id), Some([7; 8]), "{id} answers to nothing");
+                match proof.user.bytes().next() {
+                    Some(digit @ b'0'..=b'9') => {
+                        let proven = Proven { uid: 1000 + u32::from(digit % 2), name: proof.user };
+                        self.table.proven(id, proven, SessionKey::new([7; 16]));
+                    }
+                    _ => self.table.not_proven(id, proof.user, Line::default(), self.now),
+                }
+            }
+            Action::TellVerdict(id, verdict) => {
+                assert!(self.signed.contains(&id), "{id} is judged before TLS");
+                if matches!(verdict, NtlmVerdict::Proven(_)) {
+                    let proven = self.table.who_was_proven(id).expect("somebody was proven");
+                    assert_eq!(self.proven.insert(id, proven.uid), None, "{id} is proven twice");
+                }
+            }
+            Action::TellReconnect(id, returning) => {
+                assert!(self.signed.contains(&id), "{id} comes back before TLS");
+                let may = self.proven.contains_key(&id) || !self.security.requires_nla();
+                assert!(may, "{id} comes back without NLA");
+                if returning == Returning::Granted {
+                    let uid = self.table.who_is_back(id).expect("somebody is back").uid;
+                    assert!(self.connected.contains(&uid), "{id} comes back to nothing");
+                    assert!(self.cookies.remove(&uid).is_some(), "{id} comes back by a cookie that was used");
+                    assert!(self.proven.get(&id).is_none_or(|proven| *proven == uid), "{id} comes back to another");
+                    assert_eq!(self.back.insert(id, uid), None, "{id} comes back twice");
+                }
+            }
+            Action::MakeCookie { uid, client } => {
+                self.cookies.insert(uid, client);
+                self.table.cookie_made(uid, client, Claim { logon_id: uid, verifier: Key::new([0; 16]) });
+            }
+            Action::Forget(proven) => assert!(self.proven.values().any(|uid| *uid == proven.uid), "{proven:?} was not"),
             Action::OpenLeader(id) => {
+                let may = self.proven.contains_key(&id) || !self.security.requires_nla();
+                assert!(may, "{id} opens a login without NLA");
                 assert!(self.signed.contains(&id), "{id} opens a login before TLS");
                 assert!(self.leaders.insert(id), "{id} has two leaders");
             }
@@ -193,6 +259,7 @@ impl World {
                 assert!(self.leaders.contains(&id), "{id} has no leader");
                 if matches!(message, ToLeader::StartSession) {
                     assert!(self.authenticated.contains_key(&id), "a session for nobody");
+                    assert!(!self.back.contains_key(&id), "a session without a password");
                     self.starting.insert(id);
                 }
             }
@@ -215,6 +282,7 @@ impl World {
             Action::DropLink(id) => drop(self.offered.remove(&id)),
             Action::TellSession(uid, _) => assert!(self.connected.contains(&uid), "{uid} is not connected"),
             Action::DropSession(uid) => drop(self.connected.remove(&uid)),
+            Action::Asks(id) | Action::Answered(id) => assert!(self.leaders.contains(&id), "{id} has no leader"),
             Action::Note(_) => {}
         }
     }

@@ -5,7 +5,6 @@ use crate::gates::{self, PATIENCE};
 use crate::visitors::{A_BYTE, INSTALLED, Visitors};
 use anyhow::{Context, ensure};
 use serde_json::Value;
-use std::path::Path;
 use std::time::{Duration, Instant};
 use wrd_tests::client::{Client, Options};
 use wrd_tests::machine::{Build, Machine, Mark};
@@ -77,13 +76,8 @@ fn wait_nobody(machine: &Machine) -> anyhow::Result<()> {
     })
 }
 
-/// How many leaders there are, but for what PAM forks within one for a moment.
 fn leaders(machine: &Machine) -> anyhow::Result<usize> {
-    let own = |path: &Path| {
-        let status = std::fs::read_to_string(path.join("status")).unwrap_or_default();
-        processes::field(&status, "PPid:") == u64::from(machine.init()) && !status.contains("zombie")
-    };
-    Ok(processes::ours(machine)?.iter().filter(|(name, path)| name == "wrd-leader" && own(path)).count())
+    Ok(processes::leaders(machine)?.len())
 }
 
 fn attack(machine: &Machine, from: String, words: &[&str]) -> anyhow::Result<Attack> {

@@ -133,15 +133,17 @@ enum Place {
 struct Leader {
     source: Source,
     exempt: bool,
-    /// When it was started, or last denied a login.
+    /// When it was started, last denied a login, or last asked or was answered.
     heard: Instant,
     state: LeaderState,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum LeaderState {
-    /// It has not said anything about the first credentials yet.
+    /// It has not said anything about the first credentials, or an answer of the user's, yet.
     Trying,
+    /// It waits for its user to answer a question, who may be nobody.
+    Asking,
     /// It has denied a login; whether it tries another is not seen here.
     Denied,
     /// Nobody wants it any more: it is ending.
@@ -251,11 +253,16 @@ impl Admission {
         self.serve_line(now);
     }
 
-    /// A leader has denied a login, and may wait for another.
+    /// A leader has denied a login, and may wait for another; or NLA has, which needs none.
     pub fn denied(&mut self, id: ConnectionId, now: Instant) {
-        let Some(leader) = self.leaders.get_mut(&id) else { return };
+        let Some(leader) = self.leaders.get_mut(&id) else {
+            if let Some(guest) = self.guests.get(&id).filter(|guest| !guest.exempt) {
+                self.sources.punish(guest.source, Offence::Denied, &self.rules.admission, now);
+            }
+            return;
+        };
         leader.heard = now;
-        if leader.state == LeaderState::Trying {
+        if leader.state != LeaderState::Parting {
             leader.state = LeaderState::Denied;
         }
         // Its connection may be gone: who does not wait for the answer is not spared for that.
@@ -263,6 +270,23 @@ impl Admission {
             self.sources.punish(leader.source, Offence::Denied, &self.rules.admission, now);
         }
         self.serve_line(now);
+    }
+
+    /// A leader has asked its user something: it is idle until [`Admission::answered`].
+    pub fn asks(&mut self, id: ConnectionId, now: Instant) {
+        self.turn(id, LeaderState::Asking, now);
+        self.serve_line(now);
+    }
+
+    /// Its user has answered: it is as busy as with the first credentials, and for no longer.
+    pub fn answered(&mut self, id: ConnectionId, now: Instant) {
+        self.turn(id, LeaderState::Trying, now);
+    }
+
+    fn turn(&mut self, id: ConnectionId, state: LeaderState, now: Instant) {
+        if let Some(leader) = self.leaders.get_mut(&id).filter(|leader| leader.state != LeaderState::Parting) {
+            (leader.state, leader.heard) = (state, now);
+        }
     }
 
     /// A user is authenticated: the connection is no stranger's any more.
@@ -438,7 +462,7 @@ impl Leader {
     fn is_idle(&self, now: Instant) -> bool {
         match self.state {
             LeaderState::Trying => self.heard + VERDICT <= now,
-            LeaderState::Denied => true,
+            LeaderState::Asking | LeaderState::Denied => true,
             LeaderState::Parting => false,
         }
     }

@@ -152,11 +152,23 @@ impl World {
         self.settle();
     }
 
+    /// By its leader, or by NLA where it has none yet.
     fn deny(&mut self, id: ConnectionId) {
-        if let Some(address) = self.leaders.get(&id).copied() {
+        let guest = self.guests.get(&id).map(|(address, _)| *address);
+        if let Some(address) = self.leaders.get(&id).copied().or(guest) {
             self.offend(address, self.rules.admission.penalty_denied_seconds);
             self.room.denied(id, self.now);
         }
+        self.settle();
+    }
+
+    fn ask(&mut self, id: ConnectionId) {
+        self.room.asks(id, self.now);
+        self.settle();
+    }
+
+    fn answer(&mut self, id: ConnectionId) {
+        self.room.answered(id, self.now);
         self.settle();
     }
 
@@ -279,6 +291,8 @@ enum Op {
     Show(u64),
     Submit(u64),
     Deny(u64),
+    Ask(u64),
+    Answer(u64),
     Accept(u64),
     Leave(u64, Option<Offence>),
     LeaderEnds(u64),
@@ -299,6 +313,8 @@ fn op() -> impl Strategy<Value = Op> {
         4 => id().prop_map(Op::Show),
         4 => id().prop_map(Op::Submit),
         2 => id().prop_map(Op::Deny),
+        2 => id().prop_map(Op::Ask),
+        1 => id().prop_map(Op::Answer),
         1 => id().prop_map(Op::Accept),
         2 => (id(), offence).prop_map(|(id, offence)| Op::Leave(id, offence)),
         2 => id().prop_map(Op::LeaderEnds),
@@ -322,6 +338,8 @@ proptest! {
                 Op::Show(back) => world.show(id(back)),
                 Op::Submit(back) => world.submit(id(back)),
                 Op::Deny(back) => world.deny(id(back)),
+                Op::Ask(back) => world.ask(id(back)),
+                Op::Answer(back) => world.answer(id(back)),
                 Op::Accept(back) => world.accept(id(back)),
                 Op::Leave(back, offence) => world.leave(id(back), offence),
                 Op::LeaderEnds(back) => world.leader_ends(id(back)),
@@ -475,6 +493,35 @@ fn a_login_takes_the_place_of_one_that_only_waits_and_else_its_turn() {
     assert!(world.in_line.contains(&ids[2]), "until its process has ended");
     world.leader_ends(ids[0]);
     assert!(world.leaders.contains_key(&ids[2]));
+}
+
+#[test]
+fn a_leader_that_waits_for_its_users_answer_keeps_nobody_out() {
+    let mut world = World::new(small(), 1);
+    let ids: Vec<_> = (0..4).map(|number| world.arrive(address(number)).unwrap()).collect();
+    for id in &ids[..3] {
+        world.speak(*id);
+        world.submit(*id);
+    }
+    assert_eq!((world.in_line.len(), world.refused_logins), (1, 0), "two are being tried");
+    world.ask(ids[0]);
+    assert_eq!(world.refused_logins, 1, "one of them only waits for its user");
+    // The answer comes too late: it is going.
+    world.answer(ids[0]);
+    world.leader_ends(ids[0]);
+    assert!(world.leaders.contains_key(&ids[2]));
+    // Who is answered in time is as busy as before.
+    world.ask(ids[1]);
+    world.answer(ids[1]);
+    world.speak(ids[3]);
+    world.submit(ids[3]);
+    assert_eq!(world.refused_logins, 1);
+    // But not for ever.
+    world.pass(VERDICT);
+    world.deny(ids[2]);
+    assert_eq!(world.refused_logins, 2);
+    // Nobody is punished for being asked.
+    assert_eq!(world.offences.len(), 1);
 }
 
 #[test]

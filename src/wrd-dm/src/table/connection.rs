@@ -1,9 +1,11 @@
 //! One connection: its stage, and what the requests of its gate and its leader lead to.
 
+use super::nla::Nla;
+use super::reconnect::Back;
 use super::requests::{self, Asked, Decides, Rule};
 use super::{Action, Note, Table, Timing};
 use std::time::Instant;
-use wrd_proto::gate::ToMonitor;
+use wrd_proto::gate::{Security, ToMonitor};
 use wrd_proto::leader::{FromLeader, ToLeader};
 use wrd_proto::{Address, ConnectionId, Line, UserName};
 
@@ -13,10 +15,17 @@ pub struct Connection {
     pub(super) client: Address,
     pub(super) since: Instant,
     pub(super) user: Option<UserName>,
+    pub(super) security: Security,
+    pub(super) nla: Nla,
+    /// It comes back to a session; until its leader denies that.
+    pub(super) back: Option<Back>,
     /// Since when it shows the login screen.
     screen: Option<Instant>,
+    /// The user was asked something, which gives the login screen its time once more: once only, however much is
+    /// asked.
+    asked_user: bool,
     /// How it will have ended, should its gate end now.
-    outcome: Outcome,
+    pub(super) outcome: Outcome,
     pub(super) stage: Stage,
     asked: Asked,
     pub(super) gate: Gate,
@@ -28,8 +37,18 @@ pub struct Connection {
 pub enum Stage {
     /// X.224 up to TLS.
     Unsigned,
-    /// The one signature is given. Up to Client Info, and on the login screen until there is something to try.
-    Signed,
+    /// The one signature is given. NLA, a login or the login screen comes next, as this allows.
+    Signed(Security),
+    /// In NLA: the client has its challenge.
+    Challenged,
+    /// In NLA: the client's answer is being judged.
+    Proving,
+    /// In NLA: the answer was wrong, which the client is not told at once.
+    Disproven,
+    /// Behind NLA, up to Client Info, and on the login screen until there is something to try.
+    Proven,
+    /// On the login screen, without NLA, until there is something to try.
+    Screen,
     /// Gate and leader speak with each other.
     Login,
     /// Authenticated; waits in the line of its session.
@@ -127,12 +146,16 @@ impl Connection {
 
 impl Table {
     /// The gate of an accepted connection is about to run; `id` is from [`Table::unused_id`].
-    pub fn accepted(&mut self, id: ConnectionId, client: Address, now: Instant) {
+    pub fn accepted(&mut self, id: ConnectionId, client: Address, security: Security, now: Instant) {
         let connection = Connection {
             client,
             since: now,
             user: None,
+            security,
+            nla: Nla::default(),
+            back: None,
             screen: None,
+            asked_user: false,
             outcome: Outcome::Left,
             stage: Stage::Unsigned,
             asked: Asked::default(),
@@ -201,11 +224,22 @@ impl Table {
         let Some(connection) = self.connections.get_mut(&id) else { return };
         match message {
             ToMonitor::Sign { scheme, message } => {
-                connection.stage = Stage::Signed;
+                connection.stage = Stage::Signed(connection.security);
                 self.act(Action::Sign { id, scheme, message });
+            }
+            ToMonitor::NtlmChallenge => {
+                connection.stage = Stage::Challenged;
+                self.act(Action::Challenge(id));
+            }
+            ToMonitor::NtlmProof(proof) => {
+                connection.stage = Stage::Proving;
+                self.act(Action::Judge(id, Box::new(proof)));
             }
             ToMonitor::Screen => {
                 connection.screen = Some(now);
+                if let Stage::Signed(_) = connection.stage {
+                    connection.stage = Stage::Screen;
+                }
                 if !connection.is_authenticated() {
                     connection.deadline = Some(now + self.timing.screen + Timing::GRACE);
                 }
@@ -215,6 +249,7 @@ impl Table {
                 connection.leader = Leader::Speaks;
                 self.act(Action::OpenLeader(id));
             }
+            ToMonitor::Reconnect(claim) => self.reconnect(id, &claim, now),
             ToMonitor::Relaying => {
                 if let Stage::Linked(uid) = connection.stage {
                     connection.stage = Stage::Relaying(uid);
@@ -236,8 +271,16 @@ impl Table {
         match message {
             FromLeader::Denied { user, text } => {
                 connection.outcome = Outcome::Denied;
+                // What comes next is typed, and PAM sees it.
+                connection.back = None;
                 let client = connection.client.clone();
                 self.note(Note::Denied { id, client, user, text });
+            }
+            FromLeader::Authenticated { uid, user } if !connection.nla.admits(uid) => {
+                self.not_who_was_proven(id, uid, user);
+            }
+            FromLeader::Authenticated { uid, user } if connection.back.as_ref().is_some_and(|back| back.uid != uid) => {
+                self.not_who_is_back(id, uid, user);
             }
             FromLeader::Authenticated { uid, user } => {
                 connection.user = Some(user.clone());
@@ -245,9 +288,21 @@ impl Table {
                 connection.stage = Stage::Waiting(uid);
                 connection.deadline = Some(now + self.timing.session());
                 let client = connection.client.clone();
-                self.note(Note::LoggedIn { id, client, uid, user: user.clone() });
+                let note = match connection.back {
+                    Some(_) => Note::Returned { id, client, uid, user: user.clone() },
+                    None => Note::LoggedIn { id, client, uid, user: user.clone() },
+                };
+                self.note(note);
                 self.wait_for_session(uid, id, user, now);
             }
+            FromLeader::Stale => self.stale(id),
+            FromLeader::Asks => {
+                if !std::mem::replace(&mut connection.asked_user, true) && connection.is_wanted() {
+                    connection.deadline = Some(now + self.timing.screen + Timing::GRACE);
+                }
+                self.act(Action::Asks(id));
+            }
+            FromLeader::Answered => self.act(Action::Answered(id)),
             FromLeader::Broken { reason } => self.broken(id, &format!("it told its leader {reason}")),
             FromLeader::SessionReady => {
                 if let Stage::Starting(uid) = connection.stage {
@@ -331,9 +386,12 @@ impl Table {
     }
 
     /// The deadline of a connection has passed.
-    pub(super) fn connection_late(&mut self, id: ConnectionId) {
+    pub(super) fn connection_late(&mut self, id: ConnectionId, now: Instant) {
         let Some(connection) = self.connections.get_mut(&id) else { return };
         connection.deadline = None;
+        if connection.stage == Stage::Disproven && connection.gate == Gate::Runs {
+            return self.tell_refusal(id, now);
+        }
         if connection.gate == Gate::Closed {
             return self.broken(id, "its gate closed its channel and lives on");
         }
@@ -372,7 +430,7 @@ impl Table {
     }
 
     /// Ends the part that this connection plays in the tables, but for a session that it is starting.
-    fn over(&mut self, id: ConnectionId) {
+    pub(super) fn over(&mut self, id: ConnectionId) {
         let Some(connection) = self.connections.get_mut(&id) else { return };
         match connection.stage {
             // Others may wait for this start, and the user may come back: the leader carries on.

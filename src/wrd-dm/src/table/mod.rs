@@ -6,6 +6,8 @@
 //! or ended, by a deadline at the latest. Deliberately absent: sockets, processes, clocks, logging.
 
 mod connection;
+mod nla;
+mod reconnect;
 #[cfg(test)]
 mod request_tests;
 mod requests;
@@ -15,11 +17,14 @@ mod tests;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::time::{Duration, Instant};
+use wrd_proto::gate::{NtlmProof, NtlmVerdict, Returning};
 use wrd_proto::leader::ToLeader;
 use wrd_proto::session::{SessionInfo, State, ToSession};
 use wrd_proto::{Address, Bytes, ConnectionId, Line, UserName};
 
 pub use connection::{Connection, Outcome};
+pub use nla::Proven;
+pub use reconnect::Back;
 pub use session::{Looked, NotNow};
 
 /// What is to be done, in this order.
@@ -31,8 +36,25 @@ pub enum Action {
         scheme: u16,
         message: Bytes<512>,
     },
+    /// Make a challenge for NLA and send it; told by [`Table::challenged`].
+    Challenge(ConnectionId),
+    /// Judge what the client has answered to it; answered with [`Table::proven`] or [`Table::not_proven`].
+    Judge(ConnectionId, Box<NtlmProof>),
+    TellVerdict(ConnectionId, NtlmVerdict),
+    /// What is enrolled for this account is not its password any more.
+    Forget(Proven),
+    TellReconnect(ConnectionId, Returning),
+    /// Make a cookie for the attached client of this session and have it sent; told by [`Table::cookie_made`].
+    MakeCookie {
+        uid: u32,
+        client: ConnectionId,
+    },
     /// Get a leader for this connection; answered with [`Table::login_failed`] where there is none.
     OpenLeader(ConnectionId),
+    /// The leader of this connection waits for its user, not for PAM.
+    Asks(ConnectionId),
+    /// The user has answered.
+    Answered(ConnectionId),
     /// Tell the gate why it goes no further.
     RefuseGate(ConnectionId, Line),
     /// Send the gate its end of the link.
@@ -67,7 +89,21 @@ pub enum Note {
         user: UserName,
         text: Line,
     },
+    /// NLA has proven this name, which lets nobody in yet.
+    Proven {
+        id: ConnectionId,
+        client: Address,
+        uid: u32,
+        user: UserName,
+    },
     LoggedIn {
+        id: ConnectionId,
+        client: Address,
+        uid: u32,
+        user: UserName,
+    },
+    /// As `LoggedIn`, but by the cookie of the session.
+    Returned {
         id: ConnectionId,
         client: Address,
         uid: u32,
@@ -130,15 +166,19 @@ pub enum Note {
 pub struct Timing {
     /// From accept to an authenticated user, or to the login screen.
     pub login: Duration,
-    /// From the login screen to an authenticated user.
+    /// From the login screen to an authenticated user, and once more from the first question on.
     pub screen: Duration,
     /// From `StartSession` to `SessionReady`.
     pub start: Duration,
+    /// From a cut line to the client's return without a password; zero where that is switched off.
+    pub reconnect: Duration,
 }
 
 impl Timing {
     /// A gate ends a slow client itself and says so; the monitor steps in this much later.
     pub const GRACE: Duration = Duration::from_secs(3);
+    /// From a client's wrong answer in NLA to the word that it is: longer than any look-up takes.
+    pub const REFUSAL: Duration = Duration::from_millis(250);
     /// For a session's leader to describe itself, or to take a connection.
     pub const ANSWER: Duration = Duration::from_secs(10);
     /// For a session that is ending, while somebody waits for the next one.
@@ -187,7 +227,7 @@ impl Table {
         let due = |deadline: Option<Instant>| deadline.is_some_and(|deadline| deadline <= now);
         let late: Vec<_> = self.connections.iter().filter(|(_, c)| due(c.deadline)).map(|(id, _)| *id).collect();
         for id in late {
-            self.connection_late(id);
+            self.connection_late(id, now);
         }
         let late: Vec<_> = self.sessions.iter().filter(|(_, s)| due(s.deadline)).map(|(uid, _)| *uid).collect();
         for uid in late {

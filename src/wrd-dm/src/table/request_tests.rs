@@ -5,16 +5,23 @@
 use super::connection::Stage;
 use super::*;
 use proptest::prelude::*;
-use wrd_proto::gate::ToMonitor;
+use wrd_proto::gate::{Security, SessionKey, ToMonitor};
 use wrd_proto::leader::FromLeader;
+use wrd_proto::reconnect::Claim;
 use wrd_proto::session::FromSession;
 
-/// What a gate and the leader of its login may say, by the connection's stage. All of it once, Denied five times; the
-/// gate nothing after Failed.
+/// What a gate and the leader of its login may say, by the connection's stage. All of it once, Denied five times, Asks
+/// and Answered 64 times; the gate nothing after Failed.
 const ALLOWED: &[(&str, &str)] = &[
     ("Unsigned", "Sign Failed"),
-    ("Signed", "Screen OpenLogin Failed"),
-    ("Login", "Screen Failed Denied Authenticated Broken"),
+    ("Signed, auto", "NtlmChallenge Screen OpenLogin Reconnect Failed"),
+    ("Signed, NLA required", "NtlmChallenge Failed"),
+    ("Signed, no NLA", "Screen OpenLogin Reconnect Failed"),
+    ("Challenged", "NtlmProof Failed"),
+    ("Disproven", "Failed"),
+    ("Proven", "Screen OpenLogin Reconnect Failed"),
+    ("Screen", "OpenLogin Failed"),
+    ("Login", "Screen Failed Denied Stale Asks Answered Authenticated Broken"),
     ("Starting", "Screen Failed SessionReady SessionFailed"),
     ("Waiting", "Screen Failed"),
     ("Attaching", "Screen Failed"),
@@ -25,15 +32,23 @@ const ALLOWED: &[(&str, &str)] = &[
 
 /// What a session's leader may say, by the phase of the session. Ending once, the others always.
 const ALLOWED_TO_SESSIONS: &[(&str, &str)] = &[
-    ("Joining", "Description Changed Ending"),
-    ("Live", "Description Changed Ending Attached AttachRefused"),
-    ("Ending", "Description Changed Ending Attached AttachRefused"),
+    ("Joining", "Description Changed Left Ending"),
+    ("Live", "Description Changed Left Ending Attached AttachRefused"),
+    ("Ending", "Description Changed Left Ending Attached AttachRefused"),
 ];
 
 const UID: u32 = 1000;
+pub(super) const ALL: &[Security] = &[Security::Auto, Security::NlaPreferred, Security::NlaRequired, Security::Tls];
+
+/// Whom a client proves to be: the one whose login comes, another, or nobody.
+const ALICE: &str = "alice";
+const BOB: &str = "bob";
+const NOBODY: &str = "nobody";
 
 /// Where the model is.
 struct Model {
+    security: Security,
+    proven: &'static str,
     stage: &'static str,
     phase: &'static str,
     gate_speaks: bool,
@@ -43,8 +58,10 @@ struct Model {
 }
 
 impl Model {
-    fn new() -> Self {
+    fn new(security: Security) -> Self {
         Self {
+            security,
+            proven: "",
             stage: "Unsigned",
             phase: "none",
             gate_speaks: true,
@@ -56,8 +73,12 @@ impl Model {
 
     fn allows(&self, name: &'static str) -> bool {
         let row = ALLOWED.iter().find(|(stage, _)| *stage == self.stage).map_or("", |(_, row)| row);
-        let most = if name == "Denied" { 5 } else { 1 };
-        let is_gates = ["Sign", "Screen", "OpenLogin", "Relaying", "Failed"].contains(&name);
+        let most = match name {
+            "Denied" => 5,
+            "Asks" | "Answered" => 64,
+            _ => 1,
+        };
+        let is_gates = GATES.contains(&name);
         let over = is_gates && self.times("Failed") > 0;
         row.split(' ').any(|allowed| allowed == name) && self.times(name) < most && !over
     }
@@ -75,8 +96,13 @@ impl Model {
     fn take(&mut self, name: &'static str) {
         self.said.push(name);
         match name {
-            "Sign" => self.stage = "Signed",
+            "Sign" => self.stage = signed(self.security),
+            "NtlmChallenge" => self.stage = "Challenged",
+            "NtlmProof" => self.stage = if self.proven == NOBODY { "Disproven" } else { "Proven" },
+            "Screen" if self.stage.starts_with("Signed") => self.stage = "Screen",
             "OpenLogin" => (self.stage, self.leader_speaks) = ("Login", true),
+            // NLA has proven somebody else.
+            "Authenticated" if self.proven == BOB => (self.stage, self.leader_speaks) = ("Over", false),
             // Nobody has a session yet: this login's leader is told to start one.
             "Authenticated" => (self.stage, self.authenticated) = ("Starting", true),
             // Nobody is there any more to be brought to it.
@@ -107,6 +133,17 @@ impl Model {
     }
 }
 
+const GATES: [&str; 8] =
+    ["Sign", "NtlmChallenge", "NtlmProof", "Screen", "OpenLogin", "Reconnect", "Relaying", "Failed"];
+
+fn signed(security: Security) -> &'static str {
+    match security {
+        Security::Auto | Security::NlaPreferred => "Signed, auto",
+        Security::NlaRequired => "Signed, NLA required",
+        Security::Tls => "Signed, no NLA",
+    }
+}
+
 #[derive(Clone, Debug)]
 enum Word {
     Gate(ToMonitor),
@@ -127,14 +164,20 @@ fn every_word() -> Vec<Word> {
     let user = || UserName::truncated("alice");
     let described = || SessionInfo { state: State::Disconnected, ..starting(UID, user()) };
     let connection = ConnectionId(1);
-    vec![
+    let proofs = [ALICE, ALICE, BOB, NOBODY].map(|name| Word::Gate(ToMonitor::NtlmProof(proof_of(name))));
+    let mut words = vec![
         Word::Gate(ToMonitor::Sign { scheme: 0x0403, message: Bytes::default() }),
+        Word::Gate(ToMonitor::NtlmChallenge),
         Word::Gate(ToMonitor::Screen),
         Word::Gate(ToMonitor::OpenLogin),
+        Word::Gate(ToMonitor::Reconnect(Claim { logon_id: 1, verifier: SessionKey::new([1; 16]) })),
         Word::Gate(ToMonitor::Relaying),
         Word::Gate(ToMonitor::Failed { stage: wrd_proto::gate::Stage::Tls, reason: text() }),
         Word::Leader(FromLeader::Denied { user: user(), text: text() }),
         Word::Leader(FromLeader::Authenticated { uid: UID, user: user() }),
+        Word::Leader(FromLeader::Asks),
+        Word::Leader(FromLeader::Answered),
+        Word::Leader(FromLeader::Stale),
         Word::Leader(FromLeader::Broken { reason: text() }),
         Word::Leader(FromLeader::SessionReady),
         Word::Leader(FromLeader::SessionFailed { text: text() }),
@@ -142,13 +185,34 @@ fn every_word() -> Vec<Word> {
         Word::Session(FromSession::Changed(described())),
         Word::Session(FromSession::Attached { connection }),
         Word::Session(FromSession::AttachRefused { connection, text: text() }),
+        Word::Session(FromSession::Left { connection }),
         Word::Session(FromSession::Ending { reason: text() }),
-    ]
+    ];
+    words.extend(proofs);
+    words
+}
+
+pub(super) fn proof_of(name: &str) -> NtlmProof {
+    NtlmProof {
+        user: UserName::truncated(name),
+        domain: Default::default(),
+        proof: [1; 16],
+        client_challenge: Bytes::default(),
+        encrypted_session_key: None,
+        mic: [1; 16],
+        negotiate: Bytes::default(),
+        challenge: Bytes::default(),
+        authenticate: Bytes::default(),
+    }
 }
 
 /// The right words in their order, of which random ones are left out and among which others come.
 fn words() -> impl Strategy<Value = Vec<Word>> {
-    let story = ["Sign", "OpenLogin", "Authenticated", "SessionReady", "Description", "Attached", "Relaying"];
+    prop_oneof![story(&["Sign"]), story(&["Sign", "NtlmChallenge", "NtlmProof"])]
+}
+
+fn story(first: &'static [&'static str]) -> impl Strategy<Value = Vec<Word>> {
+    let story = ["OpenLogin", "Authenticated", "SessionReady", "Description", "Attached", "Relaying"];
     let word = || proptest::sample::select(every_word());
     let step = |wanted: &'static str| {
         let right: Vec<_> = every_word().into_iter().filter(|word| name(word) == wanted).collect();
@@ -157,13 +221,19 @@ fn words() -> impl Strategy<Value = Vec<Word>> {
         (others, right).prop_map(|(other, right)| other.into_iter().chain(right).collect::<Vec<_>>())
     };
     let any = proptest::collection::vec(word(), 0..3);
-    (story.map(step), any).prop_map(|(steps, rest)| steps.into_iter().flatten().chain(rest).collect())
+    let steps: Vec<_> = first.iter().copied().chain(story).map(step).collect();
+    (steps, any).prop_map(|(steps, rest)| steps.into_iter().flatten().chain(rest).collect())
 }
 
 fn stage_name(stage: Stage) -> &'static str {
     match stage {
         Stage::Unsigned => "Unsigned",
-        Stage::Signed => "Signed",
+        Stage::Signed(security) => signed(security),
+        Stage::Challenged => "Challenged",
+        Stage::Proving => "Proving",
+        Stage::Disproven => "Disproven",
+        Stage::Proven => "Proven",
+        Stage::Screen => "Screen",
         Stage::Login => "Login",
         Stage::Waiting(UID) => "Waiting",
         Stage::Starting(UID) => "Starting",
@@ -188,6 +258,16 @@ fn settle(table: &mut Table, now: Instant, running: bool) -> Done {
     while let Some(action) = table.next_action() {
         match action {
             Action::EndGate(_) => done.ended = true,
+            Action::Challenge(id) => table.challenged(id, [7; 8]),
+            Action::Judge(id, proof) => {
+                assert_eq!((table.take_challenge(id), table.take_challenge(id)), (Some([7; 8]), None));
+                let uid = if proof.user.as_str() == ALICE { UID } else { UID + 1 };
+                let key = SessionKey::new([uid as u8; 16]);
+                match proof.user.as_str() {
+                    NOBODY => table.not_proven(id, proof.user.clone(), Line::truncated("x"), now),
+                    _ => table.proven(id, Proven { uid, name: proof.user }, key),
+                }
+            }
             Action::Look(uid) => {
                 table.looked(uid, if running { Looked::Found } else { Looked::Missing }, now);
             }
@@ -202,12 +282,12 @@ fn settle(table: &mut Table, now: Instant, running: bool) -> Done {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(4000))]
     #[test]
-    fn the_table_allows_what_the_matrix_allows(words in words()) {
+    fn the_table_allows_what_the_matrix_allows(words in words(), security in proptest::sample::select(ALL)) {
         let now = Instant::now();
-        let timing = Timing { login: Duration::from_secs(9), screen: Duration::from_secs(9), start: Duration::from_secs(9) };
-        let (mut table, mut model, id) = (Table::new(timing), Model::new(), ConnectionId(1));
+        let timing = Timing { login: Duration::from_secs(9), screen: Duration::from_secs(9), start: Duration::from_secs(9), reconnect: Duration::from_secs(9) };
+        let (mut table, mut model, id) = (Table::new(timing), Model::new(security), ConnectionId(1));
         prop_assert_eq!(table.unused_id(), id);
-        table.accepted(id, Address::truncated("192.0.2.7"), now);
+        table.accepted(id, Address::truncated("192.0.2.7"), security, now);
         for word in words {
             let said = name(&word);
             let (heard, allowed) = match &word {
@@ -215,6 +295,12 @@ proptest! {
                 Word::Leader(_) => (model.leader_speaks, model.allows(said)),
                 Word::Session(_) => (model.phase != "none", model.allows_session(said)),
             };
+            if let Word::Gate(ToMonitor::NtlmProof(proof)) = &word
+                && heard
+                && allowed
+            {
+                model.proven = [ALICE, BOB, NOBODY].into_iter().find(|name| *name == proof.user.as_str()).unwrap_or("");
+            }
             let is_session = matches!(word, Word::Session(_));
             match word {
                 Word::Gate(message) => table.gate_says(id, message, now),

@@ -11,6 +11,7 @@ use super::session::Phase;
 use std::collections::BTreeMap;
 use wrd_proto::gate::ToMonitor;
 use wrd_proto::leader::{FromLeader, MAX_TRIES};
+use wrd_proto::login::MAX_QUESTIONS;
 use wrd_proto::session::FromSession;
 
 /// When a request is allowed.
@@ -42,8 +43,11 @@ pub enum Decides {
 pub fn of_gate(message: &ToMonitor) -> &'static Rule<Stage> {
     match message {
         ToMonitor::Sign { .. } => &SIGN,
+        ToMonitor::NtlmChallenge => &NTLM_CHALLENGE,
+        ToMonitor::NtlmProof(_) => &NTLM_PROOF,
         ToMonitor::Screen => &SCREEN,
         ToMonitor::OpenLogin => &OPEN_LOGIN,
+        ToMonitor::Reconnect(_) => &RECONNECT,
         ToMonitor::Relaying => &RELAYING,
         ToMonitor::Failed { .. } => &FAILED,
     }
@@ -53,7 +57,10 @@ pub fn of_leader(message: &FromLeader) -> &'static Rule<Stage> {
     match message {
         FromLeader::Denied { .. } => &DENIED,
         FromLeader::Authenticated { .. } => &AUTHENTICATED,
+        FromLeader::Stale => &STALE,
         FromLeader::Broken { .. } => &BROKEN,
+        FromLeader::Asks => &ASKS,
+        FromLeader::Answered => &ANSWERED,
         FromLeader::SessionReady => &SESSION_READY,
         FromLeader::SessionFailed { .. } => &SESSION_FAILED,
     }
@@ -66,22 +73,33 @@ pub fn of_session(message: &FromSession) -> &'static Rule<Phase> {
         FromSession::Attached { .. } => &ATTACHED,
         FromSession::AttachRefused { .. } => &ATTACH_REFUSED,
         FromSession::Ending { .. } => &ENDING,
+        FromSession::Left { .. } => &LEFT,
     }
 }
 
 // A gate's.
 const SIGN: Rule<Stage> = rule("Sign", |stage| matches!(stage, Stage::Unsigned), Times::Once);
+/// Before anything of a login, where policy lets gates choose NLA. That a name is proven lets nobody in: it decides
+/// whose login this may be, and the leader decides that one.
+const NTLM_CHALLENGE: Rule<Stage> = rule("NtlmChallenge", may_prove, Times::Once);
+const NTLM_PROOF: Rule<Stage> = rule("NtlmProof", |stage| matches!(stage, Stage::Challenged), Times::Once);
 /// A Client Info login that is refused, or takes its time, ends on the screen too. Its leader may wait for more
 /// there, may be gone, or may have been heard first with what came of the credentials; even the link may be on its
 /// way when the gate says this.
-const SCREEN: Rule<Stage> = rule("Screen", |stage| !matches!(stage, Stage::Unsigned | Stage::Relaying(_)), Times::Once);
-const OPEN_LOGIN: Rule<Stage> = rule("OpenLogin", |stage| matches!(stage, Stage::Signed), Times::Once);
+const SCREEN: Rule<Stage> = rule("Screen", may_show, Times::Once);
+const OPEN_LOGIN: Rule<Stage> = rule("OpenLogin", may_log_in, Times::Once);
+/// In the place of a login, and where one would be allowed. It lets nobody in by itself: a leader looks at the account.
+const RECONNECT: Rule<Stage> = rule("Reconnect", may_return, Times::Once);
 const RELAYING: Rule<Stage> = rule("Relaying", |stage| matches!(stage, Stage::Linked(_)), Times::Once);
 const FAILED: Rule<Stage> = rule("Failed", |stage| !matches!(stage, Stage::Relaying(_)), Times::Once);
 
 // A leader's.
 const DENIED: Rule<Stage> = deciding("Denied", |stage| matches!(stage, Stage::Login), Times::AtMost(MAX_TRIES));
 const AUTHENTICATED: Rule<Stage> = deciding("Authenticated", |stage| matches!(stage, Stage::Login), Times::Once);
+const STALE: Rule<Stage> = rule("Stale", |stage| matches!(stage, Stage::Login), Times::Once);
+/// A question may be cancelled, which is no answer.
+const ASKS: Rule<Stage> = rule("Asks", |stage| matches!(stage, Stage::Login), Times::AtMost(MAX_QUESTIONS));
+const ANSWERED: Rule<Stage> = rule("Answered", |stage| matches!(stage, Stage::Login), Times::AtMost(MAX_QUESTIONS));
 const BROKEN: Rule<Stage> = rule("Broken", |stage| matches!(stage, Stage::Login), Times::Once);
 const SESSION_READY: Rule<Stage> = rule("SessionReady", |stage| matches!(stage, Stage::Starting(_)), Times::Once);
 const SESSION_FAILED: Rule<Stage> = rule("SessionFailed", |stage| matches!(stage, Stage::Starting(_)), Times::Once);
@@ -92,6 +110,33 @@ const CHANGED: Rule<Phase> = rule("Changed", is_connected, Times::Always);
 const ATTACHED: Rule<Phase> = rule("Attached", may_attach, Times::Always);
 const ATTACH_REFUSED: Rule<Phase> = rule("AttachRefused", may_attach, Times::Always);
 const ENDING: Rule<Phase> = rule("Ending", is_connected, Times::Once);
+const LEFT: Rule<Phase> = rule("Left", is_connected, Times::Always);
+
+fn may_prove(stage: Stage) -> bool {
+    matches!(stage, Stage::Signed(security) if security.allows_nla())
+}
+
+/// An NLA that was begun is ended first, and where it is required there is nothing without it.
+fn may_log_in(stage: Stage) -> bool {
+    match stage {
+        Stage::Signed(security) => !security.requires_nla(),
+        Stage::Proven | Stage::Screen => true,
+        _ => false,
+    }
+}
+
+/// Before anybody is at the screen: nothing but Client Info has a cookie.
+fn may_return(stage: Stage) -> bool {
+    stage != Stage::Screen && may_log_in(stage)
+}
+
+fn may_show(stage: Stage) -> bool {
+    match stage {
+        Stage::Unsigned | Stage::Challenged | Stage::Proving | Stage::Disproven | Stage::Relaying(_) => false,
+        Stage::Signed(_) => may_log_in(stage),
+        _ => true,
+    }
+}
 
 fn is_connected(phase: Phase) -> bool {
     matches!(phase, Phase::Joining | Phase::Live | Phase::Ending)

@@ -1,6 +1,7 @@
 //! One session per uid: who starts it, who waits for it, and how a connection gets attached.
 
 use super::connection::{Leader, Stage, text};
+use super::reconnect::Expected;
 use super::requests::{self, Asked};
 use super::{Action, Note, Table, Timing, starting};
 use std::collections::VecDeque;
@@ -16,7 +17,7 @@ pub struct Session {
     phase: Phase,
     asked: Asked,
     origin: Origin,
-    user: UserName,
+    pub(super) user: UserName,
     info: Option<SessionInfo>,
     /// Why it is ending, where it said so.
     reason: Option<Line>,
@@ -24,6 +25,8 @@ pub struct Session {
     /// The connection whose link was offered; one at a time.
     attaching: Option<ConnectionId>,
     pub(super) deadline: Option<Instant>,
+    /// What the client attached last may come back with.
+    pub(super) cookie: Option<Expected>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -75,6 +78,7 @@ impl Session {
             waiting: VecDeque::new(),
             attaching: None,
             deadline: None,
+            cookie: None,
         }
     }
 
@@ -151,6 +155,7 @@ impl Table {
                 session.reason = Some(reason);
                 self.ending(uid, now);
             }
+            FromSession::Left { connection } => self.client_left(uid, connection),
         }
     }
 
@@ -176,6 +181,7 @@ impl Table {
         session.asked = Asked::default();
         session.origin = Origin::Found;
         session.deadline = None;
+        session.cookie = None;
         let known = session.info.take();
         let reason = session.reason.take().unwrap_or_else(|| text("its leader ended"));
         let attaching = session.attaching.take();
@@ -191,7 +197,9 @@ impl Table {
 
     /// Ends the attached connection of a session.
     pub fn disconnect(&mut self, uid: u32) -> Result<(), NotNow> {
-        let session = self.sessions.get(&uid).ok_or(NotNow::NoSession)?;
+        let session = self.sessions.get_mut(&uid).ok_or(NotNow::NoSession)?;
+        // Also of a client whose line was cut.
+        session.cookie = None;
         match session.phase {
             Phase::Absent | Phase::Starting(_) | Phase::Joining => Err(NotNow::Starting),
             _ if !session.is_attached() => Err(NotNow::NothingAttached),
@@ -204,7 +212,8 @@ impl Table {
 
     /// Ends a session.
     pub fn terminate(&mut self, uid: u32) -> Result<(), NotNow> {
-        let session = self.sessions.get(&uid).ok_or(NotNow::NoSession)?;
+        let session = self.sessions.get_mut(&uid).ok_or(NotNow::NoSession)?;
+        session.cookie = None;
         match session.phase {
             Phase::Absent | Phase::Starting(_) => Err(NotNow::Starting),
             Phase::Joining | Phase::Live | Phase::Ending => {
@@ -342,6 +351,10 @@ impl Table {
                 return;
             };
             match self.connections.get_mut(&id) {
+                // PAM has seen no password of whoever comes back: that opens no session.
+                Some(connection) if connection.back.is_some() => {
+                    self.refuse(id, text("Your session has ended. Log in again to start another one."));
+                }
                 Some(connection) if connection.leader == Leader::Speaks => {
                     connection.stage = Stage::Starting(uid);
                     session.phase = Phase::Starting(id);
@@ -374,6 +387,10 @@ impl Table {
         let Some(session) = self.sessions.get_mut(&uid) else { return };
         session.user = info.user.clone();
         let state = info.state;
+        if let Some(cookie) = &mut session.cookie {
+            cookie.follow(&info, now);
+        }
+        let attached = info.client.as_ref().map(|client| client.connection);
         session.info = Some(info);
         if session.phase == Phase::Joining {
             session.phase = Phase::Live;
@@ -384,6 +401,9 @@ impl Table {
                 Origin::Started => Note::SessionStarted { uid, user },
                 Origin::Found => Note::SessionFound { uid, user },
             });
+            if let Some(client) = attached {
+                self.wants_cookie(uid, client);
+            }
         }
         if state == State::Ending {
             return self.ending(uid, now);
@@ -394,6 +414,7 @@ impl Table {
     fn ending(&mut self, uid: u32, now: Instant) {
         if let Some(session) = self.sessions.get_mut(&uid) {
             session.phase = Phase::Ending;
+            session.cookie = None;
             self.serve(uid, now);
         }
     }
@@ -409,6 +430,7 @@ impl Table {
             self.drop_leader(id);
         }
         self.act(Action::Link(id));
+        self.wants_cookie(uid, id);
         self.note(Note::Attached { id, uid });
     }
 

@@ -1,10 +1,12 @@
 //! The tables against random gates, leaders, sessions and callers, and the plain stories one by one.
 
+use super::request_tests::proof_of;
 use super::*;
 use proptest::prelude::*;
 use std::collections::{BTreeMap, BTreeSet};
-use wrd_proto::gate::{Stage, ToMonitor};
+use wrd_proto::gate::{Returning, Security, SessionKey, Stage, ToMonitor};
 use wrd_proto::leader::FromLeader;
+use wrd_proto::reconnect::Claim;
 use wrd_proto::session::{AttachedClient, FromSession};
 
 /// The world around the tables: it does what they want done, and checks that they may want it.
@@ -24,6 +26,15 @@ struct World {
     opened: BTreeSet<ConnectionId>,
     linked: BTreeSet<ConnectionId>,
     refused: BTreeSet<ConnectionId>,
+    /// What NLA came to, as it was told.
+    verdicts: BTreeMap<ConnectionId, bool>,
+    forgotten: Vec<Proven>,
+    /// What became of those who came back.
+    returning: BTreeMap<ConnectionId, Returning>,
+    /// The cookie that the session's client was given last.
+    cookie: BTreeMap<u32, Claim>,
+    cookies: u32,
+    security: Security,
     notes: Vec<String>,
 }
 
@@ -33,6 +44,7 @@ impl World {
             login: Duration::from_secs(120),
             screen: Duration::from_secs(120),
             start: Duration::from_secs(60),
+            reconnect: Duration::from_secs(900),
         };
         Self {
             table: Table::new(timing),
@@ -47,6 +59,12 @@ impl World {
             opened: BTreeSet::new(),
             linked: BTreeSet::new(),
             refused: BTreeSet::new(),
+            verdicts: BTreeMap::new(),
+            forgotten: Vec::new(),
+            returning: BTreeMap::new(),
+            cookie: BTreeMap::new(),
+            cookies: 0,
+            security: Security::Auto,
             notes: Vec::new(),
         }
     }
@@ -55,8 +73,29 @@ impl World {
         while let Some(action) = self.table.next_action() {
             match action {
                 Action::Sign { id, .. } => assert!(self.signed.insert(id), "{id} signs twice"),
+                Action::Challenge(id) => self.table.challenged(id, [7; 8]),
+                Action::Judge(id, proof) => self.judge(id, &proof),
+                Action::TellVerdict(id, verdict) => {
+                    let proven = matches!(verdict, NtlmVerdict::Proven(_));
+                    assert_eq!(self.verdicts.insert(id, proven), None, "{id} is judged twice");
+                }
+                Action::TellReconnect(id, returning) => {
+                    assert!(self.gates.contains(&id));
+                    self.returning.insert(id, returning);
+                }
+                Action::MakeCookie { uid, client } => {
+                    self.cookies += 1;
+                    let claim = claim(self.cookies);
+                    self.cookie.insert(uid, claim.clone());
+                    self.table.cookie_made(uid, client, claim);
+                }
+                Action::Forget(proven) => self.forgotten.push(proven),
+                Action::Asks(id) | Action::Answered(id) => assert!(self.leaders.contains(&id), "{id} has no leader"),
                 Action::OpenLeader(id) => {
                     assert!(self.signed.contains(&id), "{id} opens a login before TLS");
+                    let proven = self.verdicts.get(&id).copied();
+                    assert_ne!(proven, Some(false), "{id} opens a login although it was refused");
+                    assert!(proven.is_some() || !self.security.requires_nla(), "{id} opens a login without NLA");
                     assert!(self.opened.insert(id), "{id} opens two logins");
                     self.leaders.insert(id);
                 }
@@ -78,6 +117,7 @@ impl World {
                     assert!(self.leaders.contains(&id), "{id} has no leader for {message:?}");
                     match message {
                         ToLeader::StartSession => {
+                            assert_eq!(self.table.who_is_back(id), None, "a session is started by a cookie");
                             let uid = self.uid_of(id);
                             assert!(!self.running.contains(&uid), "a second session of {uid} is started");
                             assert_eq!(self.starting.insert(uid, id), None, "{uid} is started twice");
@@ -116,6 +156,26 @@ impl World {
         }
     }
 
+    /// "wrong" proves nothing, "other" to be somebody else, and anybody else to be who they are.
+    fn judge(&mut self, id: ConnectionId, proof: &NtlmProof) {
+        assert_eq!(self.table.take_challenge(id), Some([7; 8]));
+        let (uid, name) = (self.uid_of(id), proof.user.clone());
+        let uid = if name.as_str() == "other" { uid + 1 } else { uid };
+        match name.as_str() {
+            "wrong" => self.table.not_proven(id, name, line("wrong password"), self.now),
+            _ => self.table.proven(id, Proven { uid, name }, SessionKey::new([9; 16])),
+        }
+    }
+
+    /// A connection that has gone through NLA as `name`.
+    fn prove(&mut self, name: &str) -> ConnectionId {
+        let id = self.connect();
+        for message in [sign(), ToMonitor::NtlmChallenge, ToMonitor::NtlmProof(proof_of(name))] {
+            self.gate(id, message);
+        }
+        id
+    }
+
     /// Users are numbered after their connections, three of them.
     fn uid_of(&self, id: ConnectionId) -> u32 {
         (id.0 % 3) as u32
@@ -123,7 +183,7 @@ impl World {
 
     fn connect(&mut self) -> ConnectionId {
         let id = self.table.unused_id();
-        self.table.accepted(id, Address::truncated("192.0.2.7"), self.now);
+        self.table.accepted(id, Address::truncated("192.0.2.7"), self.security, self.now);
         self.gates.insert(id);
         id
     }
@@ -222,6 +282,11 @@ fn info(uid: u32, state: State) -> SessionInfo {
 
 fn line(text: &str) -> Line {
     Line::truncated(text)
+}
+
+/// The cookies of these tests are numbered.
+fn claim(number: u32) -> Claim {
+    Claim { logon_id: number, verifier: SessionKey::new([number as u8; 16]) }
 }
 
 fn sign() -> ToMonitor {
@@ -398,7 +463,7 @@ fn a_request_out_of_its_stage_ends_the_connection() {
     world.gate(id, sign());
     world.gate(id, sign());
     assert!(!world.gates.contains(&id));
-    assert!(world.notes.iter().any(|note| note.contains("Sign while Signed")), "{:?}", world.notes);
+    assert!(world.notes.iter().any(|note| note.contains("Sign while Signed(Auto)")), "{:?}", world.notes);
 }
 
 #[test]
@@ -439,6 +504,25 @@ fn a_slow_client_is_ended_at_its_deadline() {
 }
 
 #[test]
+fn a_question_gives_the_screen_its_time_again_but_once() {
+    let mut world = World::new();
+    let id = world.connect();
+    world.gate(id, sign());
+    world.gate(id, ToMonitor::Screen);
+    world.gate(id, ToMonitor::OpenLogin);
+    world.pass(Duration::from_secs(100));
+    world.leader(id, FromLeader::Asks);
+    world.pass(Duration::from_secs(100));
+    assert!(world.gates.contains(&id), "the user looks for the answer");
+    world.leader(id, FromLeader::Answered);
+    world.leader(id, FromLeader::Asks);
+    world.pass(Duration::from_secs(22));
+    assert!(world.gates.contains(&id));
+    world.pass(Duration::from_secs(1));
+    assert!(!world.gates.contains(&id), "a second question gives no more");
+}
+
+#[test]
 fn callers_are_told_what_cannot_be_done() {
     let mut world = World::new();
     assert_eq!(world.table.terminate(1), Err(NotNow::NoSession));
@@ -453,6 +537,135 @@ fn callers_are_told_what_cannot_be_done() {
     world.settle();
 }
 
+#[test]
+fn nla_proves_a_name_and_lets_nobody_in() {
+    let mut world = World::new();
+    let id = world.prove("alice");
+    assert_eq!(world.verdicts.get(&id), Some(&true));
+    assert!(!world.table.connection(id).unwrap().is_authenticated());
+    let proven = Proven { uid: world.uid_of(id), name: UserName::truncated("alice") };
+    assert_eq!(world.table.who_was_proven(id), Some(&proven));
+    world.gate(id, ToMonitor::OpenLogin);
+    assert!(world.leaders.contains(&id));
+    world.authenticate(id);
+    assert!(world.table.connection(id).unwrap().is_authenticated());
+    assert_eq!(world.starting.get(&world.uid_of(id)), Some(&id));
+}
+
+#[test]
+fn a_refusal_is_told_at_its_time_and_counts_as_a_wrong_password() {
+    let mut world = World::new();
+    let id = world.prove("wrong");
+    let denied = format!("Denied {{ id: {id:?}, client: \"192.0.2.7\", user: \"wrong\"");
+    assert!(world.notes.iter().any(|note| note.starts_with(&denied)), "{:?}", world.notes);
+    assert_eq!(world.table.next_deadline(), Some(world.now + Timing::REFUSAL));
+    world.pass(Timing::REFUSAL - Duration::from_millis(1));
+    assert_eq!(world.verdicts.get(&id), None);
+    world.pass(Duration::from_millis(1));
+    assert_eq!(world.verdicts.get(&id), Some(&false));
+    assert_eq!(world.table.connection(id).unwrap().outcome(), Outcome::Denied);
+    // Its gate may say that it gives up, and no more; it has a moment for that.
+    assert!(world.gates.contains(&id));
+    world.pass(Timing::ANSWER);
+    assert!(!world.gates.contains(&id) && world.table.connections.is_empty());
+}
+
+#[test]
+fn a_gate_whose_client_was_refused_goes_nowhere() {
+    for told in [false, true] {
+        for wrong in [ToMonitor::OpenLogin, ToMonitor::NtlmChallenge, sign(), ToMonitor::NtlmProof(proof_of("alice"))] {
+            let mut world = World::new();
+            let id = world.prove("wrong");
+            if told {
+                world.pass(Timing::REFUSAL);
+            }
+            world.gate(id, wrong);
+            assert!(!world.gates.contains(&id) && world.opened.is_empty());
+        }
+    }
+}
+
+#[test]
+fn a_gate_that_leaves_before_the_refusal_is_not_told() {
+    let mut world = World::new();
+    let id = world.prove("wrong");
+    world.gate(id, ToMonitor::Failed { stage: Stage::Tls, reason: line("gone") });
+    world.pass(Timing::REFUSAL);
+    assert_eq!(world.verdicts.get(&id), None);
+    world.pass(Duration::from_secs(123));
+    assert!(world.table.connections.is_empty());
+}
+
+#[test]
+fn where_nla_is_required_there_is_no_login_and_no_screen_without_it() {
+    for wrong in [ToMonitor::OpenLogin, ToMonitor::Screen] {
+        let mut world = World { security: Security::NlaRequired, ..World::new() };
+        let id = world.connect();
+        world.gate(id, sign());
+        world.gate(id, wrong.clone());
+        assert!(!world.gates.contains(&id) && world.opened.is_empty());
+        assert!(world.notes.iter().any(|note| note.contains("while Signed(NlaRequired)")), "{:?}", world.notes);
+        let id = world.prove("alice");
+        world.gate(id, wrong);
+        assert!(world.gates.contains(&id));
+    }
+}
+
+#[test]
+fn where_nla_is_off_there_is_no_challenge() {
+    let mut world = World { security: Security::Tls, ..World::new() };
+    let id = world.connect();
+    world.gate(id, sign());
+    world.gate(id, ToMonitor::NtlmChallenge);
+    assert!(!world.gates.contains(&id));
+}
+
+#[test]
+fn an_nla_that_was_begun_is_not_left_for_a_login() {
+    for wrong in [ToMonitor::OpenLogin, ToMonitor::Screen, ToMonitor::NtlmChallenge, sign()] {
+        let mut world = World::new();
+        let id = world.connect();
+        world.gate(id, sign());
+        world.gate(id, ToMonitor::NtlmChallenge);
+        world.gate(id, wrong);
+        assert!(!world.gates.contains(&id) && world.opened.is_empty());
+    }
+}
+
+#[test]
+fn the_login_of_another_account_than_the_proven_one_is_refused_and_its_entry_reaped() {
+    let mut world = World::new();
+    let id = world.prove("other");
+    world.gate(id, ToMonitor::OpenLogin);
+    world.authenticate(id);
+    let uid = world.uid_of(id);
+    assert!(world.refused.contains(&id) && world.starting.is_empty() && world.table.sessions.is_empty());
+    assert!(!world.table.connection(id).unwrap().is_authenticated());
+    assert_eq!(world.table.connection(id).unwrap().outcome(), Outcome::Denied);
+    assert_eq!(world.forgotten, [Proven { uid: uid + 1, name: UserName::truncated("other") }]);
+    assert!(world.notes.iter().any(|note| note.starts_with("Denied ")), "{:?}", world.notes);
+}
+
+#[test]
+fn what_pam_refuses_of_what_nla_has_proven_is_forgotten() {
+    let mut world = World::new();
+    let id = world.prove("alice");
+    world.gate(id, ToMonitor::OpenLogin);
+    world.leader(id, FromLeader::Stale);
+    assert_eq!(world.forgotten, [Proven { uid: world.uid_of(id), name: UserName::truncated("alice") }]);
+    // The user may type the new password.
+    world.leader(id, FromLeader::Denied { user: user(9), text: line("no") });
+    world.gate(id, ToMonitor::Screen);
+    world.authenticate(id);
+    assert!(world.table.connection(id).unwrap().is_authenticated());
+    // Without NLA there is nothing to forget.
+    let id = world.connect();
+    world.gate(id, sign());
+    world.gate(id, ToMonitor::OpenLogin);
+    world.leader(id, FromLeader::Stale);
+    assert_eq!(world.forgotten.len(), 1);
+}
+
 #[derive(Clone, Debug)]
 enum Op {
     Connect,
@@ -462,6 +675,10 @@ enum Op {
     Relaying(u64),
     Failed(u64),
     Screen(u64),
+    Challenge(u64),
+    Prove(u64, &'static str),
+    ComeBack(u64, u32),
+    Left(u32, u64),
     Authenticate(u64),
     Denied(u64),
     Ready(u32),
@@ -494,6 +711,10 @@ fn op() -> impl Strategy<Value = Op> {
         2 => id().prop_map(Op::Relaying),
         1 => id().prop_map(Op::Failed),
         1 => id().prop_map(Op::Screen),
+        1 => id().prop_map(Op::Challenge),
+        2 => (id(), proptest::sample::select(vec!["alice", "other", "wrong"])).prop_map(|(id, name)| Op::Prove(id, name)),
+        2 => (id(), uid()).prop_map(|(id, uid)| Op::ComeBack(id, uid)),
+        1 => (uid(), id()).prop_map(|(uid, id)| Op::Left(uid, id)),
         1 => id().prop_map(Op::Authenticate),
         1 => id().prop_map(Op::Denied),
         4 => uid().prop_map(Op::Ready),
@@ -529,6 +750,18 @@ impl World {
                 self.gate(ConnectionId(id), message);
             }
             Op::Screen(id) => self.gate(ConnectionId(id), ToMonitor::Screen),
+            Op::Challenge(id) => self.gate(ConnectionId(id), ToMonitor::NtlmChallenge),
+            Op::Prove(id, name) => {
+                self.gate(ConnectionId(id), sign());
+                self.gate(ConnectionId(id), ToMonitor::NtlmChallenge);
+                self.gate(ConnectionId(id), ToMonitor::NtlmProof(proof_of(name)));
+            }
+            Op::ComeBack(id, uid) => {
+                let claim = self.cookie.get(&uid).cloned().unwrap_or_else(|| claim(99));
+                self.gate(ConnectionId(id), sign());
+                self.gate(ConnectionId(id), ToMonitor::Reconnect(claim));
+            }
+            Op::Left(uid, id) => self.session(uid, FromSession::Left { connection: ConnectionId(id) }),
             Op::Authenticate(id) => self.authenticate(ConnectionId(id)),
             Op::Denied(id) => {
                 let message = FromLeader::Denied { user: user(9), text: line("no") };
@@ -581,8 +814,11 @@ impl World {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(1000))]
     #[test]
-    fn whatever_happens_the_rules_hold_and_nobody_waits_for_ever(ops in proptest::collection::vec(op(), 0..60)) {
-        let mut world = World::new();
+    fn whatever_happens_the_rules_hold_and_nobody_waits_for_ever(
+        ops in proptest::collection::vec(op(), 0..60),
+        security in proptest::sample::select(request_tests::ALL),
+    ) {
+        let mut world = World { security, ..World::new() };
         for op in ops {
             world.apply(op);
         }
@@ -608,4 +844,239 @@ proptest! {
         prop_assert!(world.leaders.is_empty(), "{:?}", world.leaders);
         prop_assert_eq!(world.table.session_count(), (0, 0));
     }
+}
+
+/// A session whose first client is relayed: its uid, that client, and the next connection that could be its.
+fn attached(world: &mut World) -> (u32, ConnectionId) {
+    let first = world.log_in();
+    let uid = world.uid_of(first);
+    world.ready(uid);
+    world.describe(uid);
+    world.attach(uid);
+    world.gate(first, ToMonitor::Relaying);
+    world.session(uid, FromSession::Changed(with_client(uid, Some(first))));
+    (uid, first)
+}
+
+fn with_client(uid: u32, connection: Option<ConnectionId>) -> SessionInfo {
+    let address = Address::truncated("192.0.2.7");
+    let client = connection.map(|connection| AttachedClient { connection, address, since: 0, width: 0, height: 0 });
+    SessionInfo { client, ..info(uid, State::Connected) }
+}
+
+/// A connection that presents a cookie; whether that was taken.
+fn come_back(world: &mut World, claim: Claim) -> (ConnectionId, bool) {
+    let id = world.connect();
+    world.gate(id, sign());
+    world.gate(id, ToMonitor::Reconnect(claim));
+    if world.returning.get(&id) == Some(&Returning::Granted) {
+        (id, true)
+    } else {
+        assert!(!world.leaders.contains(&id), "a leader for a cookie that is wrong");
+        assert_eq!(world.returning.get(&id), Some(&Returning::Refused));
+        assert_eq!(world.table.connection(id).unwrap().outcome(), Outcome::Denied);
+        (id, false)
+    }
+}
+
+/// What `World::authenticate` does, as the user of the session.
+fn let_in(world: &mut World, id: ConnectionId, uid: u32) {
+    world.leader(id, FromLeader::Authenticated { uid, user: user(uid) });
+}
+
+/// Until the next connection is of a uid, as these tests have it.
+fn skip_to(world: &mut World, uid: u32) {
+    while (world.table.last_id + 1) % 3 != u64::from(uid) {
+        let id = world.connect();
+        world.gate_ends(id);
+    }
+}
+
+#[test]
+fn a_cut_client_comes_back_by_its_cookie_once_and_gets_another() {
+    let mut world = World::new();
+    let (uid, _) = attached(&mut world);
+    world.session(uid, FromSession::Changed(with_client(uid, None)));
+    let cookie = world.cookie[&uid].clone();
+    skip_to(&mut world, uid);
+    let (id, taken) = come_back(&mut world, cookie.clone());
+    assert!(taken);
+    assert!(!world.table.connection(id).unwrap().is_authenticated(), "the leader has yet to look at the account");
+    assert_eq!(world.table.who_is_back(id), Some(&Back { uid, name: user(uid) }));
+    // Replayed meanwhile, and afterwards.
+    assert!(!come_back(&mut world, cookie.clone()).1);
+    let_in(&mut world, id, uid);
+    world.attach(uid);
+    assert!(world.linked.contains(&id));
+    assert!(world.notes.iter().any(|note| note.starts_with("Returned")), "{:?}", world.notes);
+    assert!(!come_back(&mut world, cookie.clone()).1);
+    // The new one is for the new client, which may know of a cut before we do.
+    assert_ne!(world.cookie[&uid], cookie);
+    let cookie = world.cookie[&uid].clone();
+    assert!(come_back(&mut world, cookie).1);
+}
+
+#[test]
+fn what_is_not_the_cookie_of_a_session_now_is_refused_and_the_login_goes_on() {
+    let mut world = World::new();
+    let (uid, _) = attached(&mut world);
+    let cookie = world.cookie[&uid].clone();
+    let forged = Claim { verifier: SessionKey::new([0xee; 16]), ..cookie.clone() };
+    let other = Claim { logon_id: cookie.logon_id + 1, ..cookie.clone() };
+    for wrong in [forged, other] {
+        let (id, taken) = come_back(&mut world, wrong);
+        assert!(!taken);
+        // As everybody else; and once only.
+        world.gate(id, ToMonitor::Screen);
+        world.gate(id, ToMonitor::OpenLogin);
+        assert!(world.leaders.contains(&id));
+        world.gate(id, ToMonitor::Reconnect(cookie.clone()));
+        assert!(!world.gates.contains(&id), "a second try");
+    }
+    let refusals = world.notes.iter().filter(|note| note.starts_with("Denied")).count();
+    assert_eq!(refusals, 2, "each is an offence of its source");
+    assert!(come_back(&mut world, cookie).1, "none of that has used the right one up");
+}
+
+#[test]
+fn a_cookie_is_good_for_its_time_after_the_cut() {
+    for (seconds, good) in [(899, true), (900, false)] {
+        let mut world = World::new();
+        let (uid, _) = attached(&mut world);
+        // However long the client was attached.
+        world.pass(Duration::from_secs(100_000));
+        world.session(uid, FromSession::Changed(with_client(uid, None)));
+        world.pass(Duration::from_secs(seconds / 2));
+        // Said again, which is not another cut.
+        world.session(uid, FromSession::Changed(with_client(uid, None)));
+        world.pass(Duration::from_secs(seconds - seconds / 2));
+        let cookie = world.cookie[&uid].clone();
+        assert_eq!(come_back(&mut world, cookie).1, good, "after {seconds} s");
+    }
+}
+
+#[test]
+fn a_cookie_is_gone_with_whatever_is_no_cut() {
+    type Event = fn(&mut World, u32, ConnectionId);
+    let events: [(&str, Event); 7] = [
+        ("the client says good-bye", |world, uid, connection| world.session(uid, FromSession::Left { connection })),
+        ("an administrator disconnects", |world, uid, _| world.table.disconnect(uid).unwrap()),
+        ("the session is terminated", |world, uid, _| world.table.terminate(uid).unwrap()),
+        ("the user logs out", |world, uid, _| world.session(uid, FromSession::Ending { reason: line("logged out") })),
+        ("the session is gone", |world, uid, _| world.end(uid)),
+        ("another client takes over", |world, uid, _| {
+            skip_to(world, uid);
+            world.log_in();
+            world.attach(uid);
+        }),
+        ("it is switched off", |world, _, _| {
+            let timing = Timing { reconnect: Duration::ZERO, ..world.table.timing };
+            world.table.set_timing(timing);
+        }),
+    ];
+    for (what, event) in events {
+        let mut world = World::new();
+        let (uid, first) = attached(&mut world);
+        let cookie = world.cookie[&uid].clone();
+        event(&mut world, uid, first);
+        world.settle();
+        assert!(!come_back(&mut world, cookie).1, "{what}");
+    }
+    // The good-bye of a client that was taken over is nobody else's.
+    let mut world = World::new();
+    let (uid, first) = attached(&mut world);
+    skip_to(&mut world, uid);
+    world.log_in();
+    world.attach(uid);
+    world.session(uid, FromSession::Left { connection: first });
+    let cookie = world.cookie[&uid].clone();
+    assert!(come_back(&mut world, cookie).1);
+}
+
+#[test]
+fn where_it_is_switched_off_nobody_is_given_a_cookie() {
+    let mut world = World::new();
+    let timing = Timing { reconnect: Duration::ZERO, ..world.table.timing };
+    world.table.set_timing(timing);
+    attached(&mut world);
+    assert!(world.cookie.is_empty());
+}
+
+#[test]
+fn a_restarted_monitor_gives_new_cookies_to_clients_that_are_attached() {
+    let mut world = World::new();
+    for (uid, client) in [(1, Some(ConnectionId(40))), (2, None)] {
+        world.running.insert(uid);
+        world.table.discover(uid);
+        world.settle();
+        world.session(uid, FromSession::Description(with_client(uid, client)));
+    }
+    assert_eq!(world.cookie.keys().collect::<Vec<_>>(), [&1]);
+    let cookie = world.cookie[&1].clone();
+    assert!(come_back(&mut world, cookie).1);
+}
+
+#[test]
+fn a_cookie_starts_no_session() {
+    let mut world = World::new();
+    let (uid, _) = attached(&mut world);
+    let cookie = world.cookie[&uid].clone();
+    let (id, taken) = come_back(&mut world, cookie);
+    assert!(taken);
+    // Between the cookie and the leader's word the user logs out elsewhere.
+    world.end(uid);
+    let_in(&mut world, id, uid);
+    assert!(world.starting.is_empty() && world.refused.contains(&id), "{:?}", world.notes);
+}
+
+#[test]
+fn a_leader_lets_nobody_else_back() {
+    let mut world = World::new();
+    let (uid, _) = attached(&mut world);
+    let cookie = world.cookie[&uid].clone();
+    let (id, _) = come_back(&mut world, cookie);
+    let_in(&mut world, id, uid + 1);
+    assert!(!world.table.connection(id).unwrap().is_authenticated());
+    assert!(world.refused.contains(&id) && world.starting.is_empty());
+}
+
+#[test]
+fn whose_account_may_not_be_used_any_more_can_log_in_as_everybody_does() {
+    let mut world = World::new();
+    let (uid, _) = attached(&mut world);
+    let cookie = world.cookie[&uid].clone();
+    let (id, _) = come_back(&mut world, cookie);
+    world.gate(id, ToMonitor::Screen);
+    world.leader(id, FromLeader::Denied { user: user(uid), text: line("expired") });
+    assert_eq!(world.table.who_is_back(id), None);
+    // With a password: as whoever that is.
+    let_in(&mut world, id, uid + 1);
+    assert_eq!(world.starting.get(&(uid + 1)), Some(&id));
+}
+
+#[test]
+fn behind_nla_a_cookie_is_for_who_was_proven() {
+    let mut world = World { security: Security::NlaRequired, ..World::new() };
+    let first = world.prove("user");
+    let uid = world.uid_of(first);
+    world.gate(first, ToMonitor::OpenLogin);
+    world.authenticate(first);
+    world.ready(uid);
+    world.describe(uid);
+    world.attach(uid);
+    let cookie = world.cookie[&uid].clone();
+    // Without NLA there is nothing.
+    let id = world.connect();
+    world.gate(id, sign());
+    world.gate(id, ToMonitor::Reconnect(cookie.clone()));
+    assert!(!world.gates.contains(&id) && !world.returning.contains_key(&id));
+    // Proven to be somebody else, which uses nothing up.
+    skip_to(&mut world, uid);
+    let other = world.prove("other");
+    world.gate(other, ToMonitor::Reconnect(cookie.clone()));
+    assert_eq!(world.returning.get(&other), Some(&Returning::Refused));
+    skip_to(&mut world, uid);
+    let id = world.prove("user");
+    world.gate(id, ToMonitor::Reconnect(cookie));
+    assert_eq!(world.returning.get(&id), Some(&Returning::Granted));
 }

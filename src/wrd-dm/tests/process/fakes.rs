@@ -40,8 +40,11 @@ pub fn gate(behaviour: &str) {
             }
         }
         "crash" => std::process::abort(),
-        "login" => {
+        "login" | "nla" => {
             sign(&monitor, &start.chain[0]);
+            if behaviour == "nla" && !crate::nla::prove(&monitor, &mut client) {
+                return;
+            }
             monitor.send(&ToMonitor::OpenLogin).unwrap();
             let (ToGate::Login, Some(_login)) = monitor.recv_fd().unwrap() else { panic!("no Login") };
             let link = match monitor.recv_fd().unwrap() {
@@ -73,9 +76,14 @@ fn sign(monitor: &Channel<ToMonitor, ToGate>, certificate: &[u8]) {
 /// A leader that lets everybody in as the user who runs it, and is their session's worker as well.
 pub fn leader(behaviour: &str, runtime: &Path) {
     let monitor: Channel<FromLeader, ToLeader> = RawChannel::from(take_fd(0).unwrap()).typed();
-    let (ToLeader::Begin { .. }, Some(_gate)) = monitor.recv_fd().unwrap() else { panic!("no Begin") };
-    let uid = nix::unistd::geteuid().as_raw();
-    let user = UserName::truncated("somebody");
+    let (ToLeader::Begin { proven, .. }, Some(_gate)) = monitor.recv_fd().unwrap() else { panic!("no Begin") };
+    let uid = nix::unistd::geteuid().as_raw() + u32::from(behaviour == "another");
+    let user = proven.unwrap_or_else(|| UserName::truncated("somebody"));
+    if behaviour == "stale" {
+        monitor.send(&FromLeader::Stale).unwrap();
+        monitor.send(&FromLeader::Denied { user, text: "no".try_into().unwrap() }).unwrap();
+        return;
+    }
     monitor.send(&FromLeader::Denied { user: UserName::truncated("ro\not"), text: "no".try_into().unwrap() }).unwrap();
     monitor.send(&FromLeader::Authenticated { uid, user: user.clone() }).unwrap();
     match monitor.recv().unwrap() {
@@ -129,6 +137,9 @@ impl Session {
                     ToSession::Disconnect => {
                         (self.link, self.client) = (None, None);
                         channel.send(&FromSession::Changed(self.info())).unwrap();
+                    }
+                    ToSession::Cookie { connection, .. } => {
+                        assert_eq!(self.client.as_ref().map(|client| client.connection), Some(connection));
                     }
                     ToSession::Terminate => {
                         std::fs::remove_file(&self.path).unwrap();

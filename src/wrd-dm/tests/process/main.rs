@@ -2,6 +2,7 @@
 //! gate and leader.
 
 mod fakes;
+mod nla;
 mod server;
 
 use nix::sys::signal::Signal;
@@ -57,7 +58,7 @@ fn a_configuration_is_checked_and_its_mistakes_are_told() {
         text(&output.stderr),
         format!(
             "{file}:2: limits.connections: expected a whole number from 1 to 65536, found text\n\
-             {file}:4: colour: unknown section; known are admission, desktop, limits, session, tls\n"
+             {file}:4: colour: unknown section; known are admission, desktop, limits, login, session, tls\n"
         )
     );
     home.configure("[tls]\ncertificate = \"/nonexistent/a.pem\"\nkey = \"/nonexistent/b.pem\"\n");

@@ -1,6 +1,9 @@
 //! What is typed and what is said: the login screen without its picture. Pure.
 
+use super::choices::{Choices, ChoicesView, What};
+use super::dialogue::{Dialogue, DialogueView};
 use super::field::Field;
+use wrd_proto::login::Prompt;
 use wrd_proto::{Secret, UserName};
 use wrd_rdp::input::Action as Pointer;
 
@@ -12,6 +15,8 @@ pub enum Key {
     Delete,
     Left,
     Right,
+    Up,
+    Down,
     Home,
     End,
     Tab,
@@ -29,7 +34,17 @@ pub enum Key {
 pub enum Target {
     User,
     Password,
+    /// The field below a question.
+    Answer,
     Button,
+    /// The button beside it, where something is asked.
+    Cancel,
+    /// The eye in a field whose text is hidden.
+    Reveal,
+    /// What opens a menu.
+    Menu(What),
+    /// A row of an open one.
+    Row(usize),
 }
 
 /// What the user wants.
@@ -37,6 +52,12 @@ pub enum Target {
 pub enum Action {
     None,
     Submit,
+    /// What was asked is answered.
+    Answer,
+    /// What was asked is not answered.
+    Cancel,
+    /// Another layout was chosen for the keyboard.
+    Layout,
     Close,
 }
 
@@ -46,16 +67,32 @@ pub enum Tone {
     Error,
 }
 
-/// Everything the picture depends on; holds no password.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// Everything the picture depends on. It holds what is typed in secret only while the user wants to see that.
+#[derive(Clone, Debug, PartialEq)]
 pub struct View {
     pub user: FieldView,
     pub password: FieldView,
     pub caps_lock: bool,
     pub message: Option<(Tone, String)>,
     pub button: ButtonView,
-    /// Only a message and a button are there.
-    pub final_text: bool,
+    pub page: Page,
+    pub choices: ChoicesView,
+    /// What opens a menu, where the keys or the pointer are on it.
+    pub focused: Option<Target>,
+    pub hovered: Option<Target>,
+    /// Seconds until the screen is taken away, where that is soon.
+    pub left: Option<u64>,
+}
+
+/// What is there between the title and the button.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Page {
+    /// User name and password.
+    Credentials,
+    /// What a module of PAM's says and asks.
+    Dialogue(DialogueView),
+    /// Only a message and a button.
+    Final,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -67,6 +104,8 @@ pub struct FieldView {
     pub selected: bool,
     pub focused: bool,
     pub enabled: bool,
+    /// Whether the text is revealed; nothing where it is never hidden.
+    pub revealed: Option<bool>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -91,8 +130,13 @@ pub struct Form {
     state: State,
     /// Characters of the password that is being tried.
     tried: usize,
-    hovered: bool,
-    pressed: bool,
+    /// In place of user name and password, once something was told or asked.
+    dialogue: Option<Dialogue>,
+    choices: Choices,
+    /// What is hidden otherwise is to be seen.
+    revealed: bool,
+    hovered: Option<Target>,
+    pressed: Option<Target>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -103,7 +147,7 @@ enum State {
 }
 
 impl Form {
-    pub fn new(user: &UserName) -> Self {
+    pub fn new(user: &UserName, choices: Choices) -> Self {
         let mut form = Self {
             user: Field::new(LONGEST_USER),
             password: Field::new(Secret::MAX),
@@ -111,8 +155,11 @@ impl Form {
             message: None,
             state: State::Typing,
             tried: 0,
-            hovered: false,
-            pressed: false,
+            dialogue: None,
+            choices,
+            revealed: false,
+            hovered: None,
+            pressed: None,
         };
         form.user.set(user);
         if !form.user.is_empty() {
@@ -125,23 +172,45 @@ impl Form {
         self.message = Some((tone, text.to_owned()));
     }
 
+    pub fn choices(&self) -> &Choices {
+        &self.choices
+    }
+
     /// Something is under way: nothing can be typed.
     pub fn busy(&mut self, text: &str) {
+        self.rest();
         self.state = State::Busy;
         self.say(Tone::Plain, text);
     }
 
-    /// The credentials were wrong: the next try.
-    pub fn denied(&mut self, text: &str) {
+    /// Something is asked: it can be answered or cancelled.
+    pub fn ask(&mut self, kind: Prompt, text: &str) {
+        self.rest();
         self.state = State::Typing;
+        self.dialogue.get_or_insert_default().ask(kind, text);
+        self.focus = Target::Answer;
+        self.message = None;
+    }
+
+    /// Something is told, and stays to be read until it is not of use any more.
+    pub fn tell(&mut self, tone: Tone, text: &str) {
+        self.dialogue.get_or_insert_default().tell(tone, text);
+    }
+
+    /// The credentials were wrong, or nobody answered: the next try.
+    pub fn denied(&mut self, tone: Tone, text: &str) {
+        self.state = State::Typing;
+        self.dialogue = None;
         self.password.clear();
         self.focus = if self.user.is_empty() { Target::User } else { Target::Password };
-        self.say(Tone::Error, text);
+        self.say(tone, text);
     }
 
     /// No try is left: a text and a button to close.
     pub fn failed(&mut self, text: &str) {
+        self.rest();
         self.state = State::Final;
+        self.dialogue = None;
         self.password.clear();
         self.focus = Target::Button;
         self.say(Tone::Error, text);
@@ -162,24 +231,58 @@ impl Form {
         Ok((user, secret))
     }
 
+    /// Takes the answer that was typed; what stays of it is what can be seen.
+    pub fn take_answer(&mut self) -> Result<Secret, &'static str> {
+        self.dialogue.get_or_insert_default().take_answer()
+    }
+
+    /// Leaves the question.
+    pub fn cancel(&mut self) {
+        self.dialogue = None;
+        self.tried = 0;
+    }
+
+    /// Whatever was open or revealed for what was typed is no more.
+    fn rest(&mut self) {
+        self.revealed = false;
+        self.choices.close();
+    }
+
     pub fn key(&mut self, key: Key) -> Action {
+        if self.choices.is_open() {
+            return chosen(self.choices.key(key));
+        }
         match (self.state, key) {
             (_, Key::Locks) | (State::Busy, _) => Action::None,
             (State::Final, Key::Enter | Key::Escape | Key::Char(' ')) => Action::Close,
             (State::Final, _) => Action::None,
+            (State::Typing, key) if self.dialogue.is_some() => self.typed_answer(key),
             (State::Typing, key) => self.typed(key),
         }
     }
 
     pub fn hover(&mut self, target: Option<Target>) {
-        self.hovered = target == Some(Target::Button);
+        self.hovered = target;
+    }
+
+    /// The wheel, downwards where positive.
+    pub fn scroll(&mut self, lines: isize) {
+        self.choices.scroll(lines);
     }
 
     /// The left button on `target`; `caret` is where in a field's text.
     pub fn click(&mut self, target: Option<Target>, pointer: Pointer, caret: Option<usize>) -> Action {
         self.hover(target);
         match (pointer, target) {
-            (Pointer::Press, Some(Target::Button)) if self.state != State::Busy => self.pressed = true,
+            (Pointer::Press, Some(Target::Button | Target::Cancel))
+                if self.state != State::Busy && !self.choices.is_open() =>
+            {
+                self.pressed = target;
+            }
+            (Pointer::Press, Some(Target::Row(row))) => return chosen(self.choices.click(row)),
+            (Pointer::Press, _) if self.choices.is_open() => self.choices.close(),
+            (Pointer::Press, Some(Target::Menu(what))) if self.state == State::Typing => self.choices.open(what),
+            (Pointer::Press, Some(Target::Reveal)) if self.state == State::Typing => self.revealed = !self.revealed,
             (Pointer::Press, Some(target)) if self.state == State::Typing => {
                 self.focus = target;
                 if let (Some(field), Some(caret)) = (self.field(), caret) {
@@ -189,49 +292,110 @@ impl Form {
             (Pointer::Press, _) => {}
             // As everywhere: a button acts when it is let go, and only where it was pressed.
             (Pointer::Release, target) => {
-                let pressed = std::mem::take(&mut self.pressed);
-                if pressed && target == Some(Target::Button) {
-                    return if self.state == State::Final { Action::Close } else { Action::Submit };
+                if let Some(pressed) = self.pressed.take().filter(|pressed| Some(*pressed) == target) {
+                    return self.push(pressed);
                 }
             }
         }
         Action::None
     }
 
+    /// A button was pushed.
+    fn push(&self, button: Target) -> Action {
+        match (self.state, &self.dialogue, button) {
+            (State::Busy, ..) => Action::None,
+            (State::Final, ..) => Action::Close,
+            (State::Typing, None, _) => Action::Submit,
+            (State::Typing, Some(_), Target::Cancel) => Action::Cancel,
+            (State::Typing, Some(_), _) => Action::Answer,
+        }
+    }
+
     pub fn view(&self, caps_lock: bool) -> View {
         let typing = self.state == State::Typing;
-        let field = |field: &Field, target, shown| FieldView {
+        let field = |field: &Field, target, shown, revealed| FieldView {
             shown,
             caret: field.caret(),
             selected: field.is_selected(),
             focused: typing && self.focus == target,
             enabled: typing,
+            revealed,
         };
-        let count = if self.state == State::Busy { self.tried } else { self.password.count() };
-        let dots = std::iter::repeat_n(DOT, count).collect();
+        let button = |target, label| ButtonView {
+            label,
+            focused: self.focus == target && self.state != State::Busy,
+            hovered: self.hovered == Some(target),
+            pressed: self.pressed == Some(target),
+            enabled: self.state != State::Busy,
+        };
+        let revealed = typing && self.revealed;
+        let password = match self.state {
+            State::Busy => dots(self.tried),
+            _ if revealed => self.password.text().to_owned(),
+            _ => dots(self.password.count()),
+        };
+        let (page, label) = match (&self.dialogue, self.state) {
+            (_, State::Final) => (Page::Final, "Close"),
+            (None, _) => (Page::Credentials, "Log in"),
+            (Some(dialogue), _) => {
+                let answer = |answer: &Field, shown, hidden: bool| {
+                    field(answer, Target::Answer, shown, hidden.then_some(revealed))
+                };
+                let view = dialogue.view(self.user.text(), button(Target::Cancel, "Cancel"), revealed, answer);
+                (Page::Dialogue(view), "Continue")
+            }
+        };
         View {
-            user: field(&self.user, Target::User, self.user.text().to_owned()),
-            password: field(&self.password, Target::Password, dots),
+            user: field(&self.user, Target::User, self.user.text().to_owned(), None),
+            password: field(&self.password, Target::Password, password, Some(revealed)),
             caps_lock: caps_lock && typing,
             message: self.message.clone(),
-            button: ButtonView {
-                label: if self.state == State::Final { "Close" } else { "Log in" },
-                focused: self.focus == Target::Button && self.state != State::Busy,
-                hovered: self.hovered,
-                pressed: self.pressed,
-                enabled: self.state != State::Busy,
-            },
-            final_text: self.state == State::Final,
+            button: button(Target::Button, label),
+            page,
+            choices: self.choices.view(),
+            focused: Some(self.focus).filter(|focus| typing && matches!(focus, Target::Menu(_))),
+            hovered: self.hovered.filter(|target| !matches!(target, Target::User | Target::Password | Target::Answer)),
+            left: None,
         }
     }
 
+    fn typed_answer(&mut self, key: Key) -> Action {
+        match key {
+            Key::Escape => return Action::Cancel,
+            Key::Enter if self.focus == Target::Cancel => return Action::Cancel,
+            Key::Enter => return Action::Answer,
+            Key::Char(' ') if self.focus != Target::Answer => return self.push(self.focus),
+            Key::Tab | Key::BackTab => {
+                self.focus = match (self.focus, key) {
+                    (Target::Button, Key::Tab) | (Target::Answer, Key::BackTab) => Target::Cancel,
+                    (Target::Cancel, Key::BackTab) | (Target::Answer, _) => Target::Button,
+                    _ => Target::Answer,
+                };
+                if let Some(field) = self.field() {
+                    field.select_all();
+                }
+            }
+            key => {
+                if let Some(field) = self.field() {
+                    edit(field, key);
+                }
+            }
+        }
+        Action::None
+    }
+
     fn typed(&mut self, key: Key) -> Action {
+        if let (Target::Menu(what), Key::Enter | Key::Char(' ') | Key::Down) = (self.focus, key) {
+            self.choices.open(what);
+            return Action::None;
+        }
         match key {
             Key::Tab | Key::BackTab => self.move_focus(key),
             Key::Enter if self.focus == Target::User && self.password.is_empty() => self.focus = Target::Password,
             Key::Enter => return Action::Submit,
             Key::Char(' ') if self.focus == Target::Button => return Action::Submit,
             Key::Escape => {
+                self.revealed = false;
                 self.message = None;
                 self.password.clear();
             }
@@ -245,10 +409,16 @@ impl Form {
     }
 
     fn move_focus(&mut self, key: Key) {
+        const LAYOUT: Target = Target::Menu(What::Layout);
+        const SESSION: Target = Target::Menu(What::Session);
+        let behind_button = if self.choices.has_sessions() { SESSION } else { LAYOUT };
         self.focus = match (self.focus, key) {
             (Target::User, Key::Tab) | (Target::Button, Key::BackTab) => Target::Password,
-            (Target::Password, Key::Tab) | (Target::User, _) => Target::Button,
-            (Target::Password | Target::Button, _) => Target::User,
+            (Target::Password, Key::Tab) | (SESSION, Key::BackTab) => Target::Button,
+            (LAYOUT, Key::BackTab) if behind_button == LAYOUT => Target::Button,
+            (Target::Button, Key::Tab) | (LAYOUT, Key::BackTab) => behind_button,
+            (SESSION, Key::Tab) | (Target::User, _) => LAYOUT,
+            _ => Target::User,
         };
         if let Some(field) = self.field() {
             field.select_all();
@@ -259,9 +429,20 @@ impl Form {
         match self.focus {
             Target::User => Some(&mut self.user),
             Target::Password => Some(&mut self.password),
-            Target::Button => None,
+            Target::Answer => self.dialogue.as_mut().map(Dialogue::field),
+            Target::Button | Target::Cancel | Target::Reveal | Target::Menu(_) | Target::Row(_) => None,
         }
     }
+}
+
+/// What becomes of a choice. That of a session is asked for when there are credentials.
+fn chosen(what: Option<What>) -> Action {
+    if what == Some(What::Layout) { Action::Layout } else { Action::None }
+}
+
+/// What is shown of so many characters that must not be seen.
+pub fn dots(count: usize) -> String {
+    std::iter::repeat_n(DOT, count).collect()
 }
 
 fn edit(field: &mut Field, key: Key) {
@@ -271,8 +452,9 @@ fn edit(field: &mut Field, key: Key) {
         Key::Delete => field.delete(),
         Key::Left => field.left(),
         Key::Right => field.right(),
-        Key::Home => field.home(),
-        Key::End => field.end(),
+        // There is one line.
+        Key::Home | Key::Up => field.home(),
+        Key::End | Key::Down => field.end(),
         Key::SelectAll => field.select_all(),
         Key::ClearToStart => field.clear_to_start(),
         Key::Tab | Key::BackTab | Key::Enter | Key::Escape | Key::Locks => {}
@@ -282,9 +464,10 @@ fn edit(field: &mut Field, key: Key) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use wrd_rdp::keymap::LAYOUTS;
 
     fn form(user: &str) -> Form {
-        Form::new(&UserName::try_from(user).unwrap())
+        Form::new(&UserName::try_from(user).unwrap(), Choices::new(LAYOUTS[0].1, Vec::new()))
     }
 
     fn type_text(form: &mut Form, text: &str) {
@@ -302,7 +485,7 @@ mod tests {
         assert!(form.view(false).password.shown.is_empty());
         form.busy("Checking…");
         assert_eq!(form.view(false).password.shown, "••••••");
-        form.denied("No.");
+        form.denied(Tone::Error, "No.");
         assert!(form.view(false).password.shown.is_empty());
     }
 
@@ -329,8 +512,8 @@ mod tests {
             form.key(key);
             order.push(form.focus);
         }
-        use Target::{Button, Password, User};
-        assert_eq!(order, [Password, Button, User, Button, Password, User]);
+        use Target::{Button, Menu, Password};
+        assert_eq!(order, [Password, Button, Menu(What::Layout), Button, Password, Target::User]);
     }
 
     #[test]
@@ -341,7 +524,7 @@ mod tests {
         assert_eq!(form.key(Key::Enter), Action::None);
         assert_eq!(form.click(Some(Target::Button), Pointer::Press, None), Action::None);
         assert_eq!(form.click(Some(Target::Button), Pointer::Release, None), Action::None);
-        form.denied("No.");
+        form.denied(Tone::Error, "No.");
         assert_eq!(form.view(false).message, Some((Tone::Error, "No.".to_owned())));
         type_text(&mut form, "x");
         assert_eq!(form.view(false).password.shown, "•");
@@ -357,6 +540,85 @@ mod tests {
         assert_eq!(form.click(Some(Target::Button), Pointer::Press, None), Action::None);
         assert_eq!(form.click(Some(Target::Button), Pointer::Release, None), Action::Close);
         assert_eq!(form.view(true).button.label, "Close");
+    }
+
+    fn dialogue(form: &Form) -> DialogueView {
+        match form.view(false).page {
+            Page::Dialogue(view) => view,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn a_question_is_answered_by_keyboard() {
+        let mut form = form("alice");
+        form.busy("Checking…");
+        form.tell(Tone::Plain, "Your code was sent.");
+        form.ask(Prompt::Hidden, "Code:");
+        type_text(&mut form, "12 34");
+        let view = dialogue(&form);
+        assert_eq!((view.user.as_str(), view.told), ("alice", vec![(Tone::Plain, "Your code was sent.".to_owned())]));
+        let question = view.question.unwrap();
+        assert_eq!((question.text.as_str(), question.answer.shown.as_str()), ("Code:", "•••••"));
+        assert!(question.answer.focused && form.view(false).message.is_none());
+        assert_eq!(form.key(Key::Enter), Action::Answer);
+        assert_eq!(form.take_answer().unwrap().expose(), b"12 34");
+        form.busy("Checking…");
+        assert_eq!(dialogue(&form).question.unwrap().answer.shown, "•••••", "its dots stay while it is tried");
+        assert_eq!(form.key(Key::Char('x')), Action::None);
+        assert_eq!(form.key(Key::Escape), Action::None);
+        // The next one is another, and what is shown is shown.
+        form.ask(Prompt::Shown, "Colour:");
+        type_text(&mut form, "red");
+        let view = dialogue(&form);
+        assert!(view.told.is_empty(), "what was told belonged to the question before");
+        assert_eq!(view.question.unwrap().answer.shown, "red");
+        assert_eq!(form.key(Key::Enter), Action::Answer);
+        assert_eq!(form.take_answer().unwrap().expose(), b"red");
+        form.denied(Tone::Error, "No.");
+        assert_eq!(form.view(false).page, Page::Credentials);
+        assert!(form.view(false).password.focused);
+    }
+
+    #[test]
+    fn a_question_is_left_by_escape_and_by_its_button() {
+        let mut form = form("alice");
+        form.ask(Prompt::Hidden, "Code:");
+        type_text(&mut form, "12");
+        assert_eq!(form.key(Key::Escape), Action::Cancel);
+        let mut order = Vec::new();
+        for key in [Key::Tab, Key::Tab, Key::Tab, Key::BackTab, Key::BackTab, Key::BackTab] {
+            form.key(key);
+            order.push(form.focus);
+        }
+        use Target::{Answer, Button, Cancel};
+        assert_eq!(order, [Button, Cancel, Answer, Cancel, Button, Answer]);
+        form.key(Key::BackTab);
+        assert!(dialogue(&form).cancel.focused);
+        assert_eq!(form.key(Key::Enter), Action::Cancel);
+        assert_eq!(form.key(Key::Char(' ')), Action::Cancel);
+        for (target, action) in [(Button, Action::Answer), (Cancel, Action::Cancel)] {
+            assert_eq!(form.click(Some(target), Pointer::Press, None), Action::None);
+            assert_eq!(form.click(Some(target), Pointer::Release, None), action);
+        }
+        // Pressed on one and let go on the other is neither.
+        form.click(Some(Cancel), Pointer::Press, None);
+        assert_eq!(form.click(Some(Button), Pointer::Release, None), Action::None);
+        form.cancel();
+        form.busy("Cancelling…");
+        assert_eq!(form.view(false).page, Page::Credentials);
+        form.denied(Tone::Plain, "Cancelled.");
+        assert_eq!(form.view(false).message, Some((Tone::Plain, "Cancelled.".to_owned())));
+    }
+
+    #[test]
+    fn an_answer_may_be_empty_and_no_longer_than_a_secret() {
+        let mut form = form("alice");
+        form.ask(Prompt::Hidden, "Press Enter");
+        assert!(form.take_answer().unwrap().is_empty());
+        form.ask(Prompt::Hidden, "Code:");
+        type_text(&mut form, &"x".repeat(10_000));
+        assert_eq!(form.take_answer().unwrap().expose().len(), Secret::MAX);
     }
 
     #[test]

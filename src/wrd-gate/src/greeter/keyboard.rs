@@ -23,6 +23,14 @@ impl Keyboard {
         Self { keys: Keys::default(), keymap, down: BTreeSet::new(), dead: None, surrogate: None }
     }
 
+    /// Another layout from now on; keys that are down stay so, and locks as they are.
+    pub fn set_layout(&mut self, layout: LayoutName) {
+        let locked = self.keymap.locked();
+        self.keymap = Keymap::new(layout);
+        self.keymap.synchronise(locked);
+        self.dead = None;
+    }
+
     pub fn caps_lock(&self) -> bool {
         self.keymap.locked() & LOCK != 0
     }
@@ -122,9 +130,10 @@ fn special(keysym: u32) -> Option<Key> {
         0xffff | 0xff9f => Key::Delete,
         0xff51 | 0xff96 => Key::Left,
         0xff53 | 0xff98 => Key::Right,
-        // Up and Down, too: there is one line.
-        0xff50 | 0xff95 | 0xff52 => Key::Home,
-        0xff57 | 0xff9c | 0xff54 => Key::End,
+        0xff52 | 0xff97 => Key::Up,
+        0xff54 | 0xff99 => Key::Down,
+        0xff50 | 0xff95 => Key::Home,
+        0xff57 | 0xff9c => Key::End,
         0xff09 => Key::Tab,
         // Shift and Tab.
         0xfe20 => Key::BackTab,

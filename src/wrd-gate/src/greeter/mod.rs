@@ -4,27 +4,37 @@
 //! tile by tile when there is room to send one, so that no more than a tile is ever held. No virtual channel
 //! is used: fast-path bitmap updates out, input in.
 
+mod choices;
 mod compose;
+mod dialogue;
 mod field;
 mod form;
 mod keyboard;
 mod keymap;
 mod layout;
+mod menu;
 mod picture;
+#[cfg(test)]
+mod references;
 mod screen;
 mod tiles;
+mod words;
 
 use crate::client::{Client, ClientError, Flushed, MOST_INCOMING, Stream};
 use crate::deadline::{Deadline, WaitError, wait};
 use crate::login::{Event, Login};
 use anyhow::Result;
-use form::{Action, Form, Tone};
+use choices::Choices;
+use form::{Action, Form, Tone, View};
 use keyboard::Keyboard;
 use nix::poll::{PollFd, PollFlags};
 use screen::Screen;
 use std::os::fd::{AsFd, OwnedFd};
 use std::time::Duration;
 use tracing::debug;
+use words::Language;
+use wrd_proto::gate::SessionEntry;
+use wrd_proto::login::{Prompt, Tone as Told};
 use wrd_proto::{Line, UserName};
 use wrd_rdp::DesktopSize;
 use wrd_rdp::client::Keyboard as KeyboardSettings;
@@ -39,6 +49,8 @@ pub struct Scene {
     pub scale: u32,
     pub host_name: String,
     pub keyboard: KeyboardSettings,
+    /// Which can be chosen.
+    pub sessions: Vec<SessionEntry>,
 }
 
 /// What is on the screen at first.
@@ -48,6 +60,16 @@ pub enum Opening {
     Checking,
     /// The client's own credentials were wrong.
     Denied(Line),
+    /// The client's own credentials were not enough.
+    Asked {
+        kind: Prompt,
+        text: Line,
+    },
+    /// The client's own credentials are being tried, and there is something to read.
+    Told {
+        tone: Told,
+        text: Line,
+    },
     /// There is nothing to type: only a text and a button to close.
     Failed(Line),
 }
@@ -63,8 +85,14 @@ pub enum Outcome {
 
 /// How long the screen waits for somebody to be there at all: the first key, the first move of the pointer.
 const FIRST_INPUT: Duration = Duration::from_secs(20);
+/// How long what was told last can be read before the desktop takes its place; any key or click is enough.
+const TOLD: Duration = Duration::from_secs(4);
 /// How long a final failure stays on the screen.
 const READING: Duration = Duration::from_secs(60);
+/// From when on the screen says how long the user has left.
+const SOON: Duration = Duration::from_secs(15);
+/// Lines that one click of the wheel rolls a menu by.
+const WHEEL: isize = 3;
 /// Most tiles made in one turn, so that input is not kept waiting.
 const TILES_A_TURN: usize = 64;
 
@@ -76,44 +104,81 @@ pub struct Greeter {
     first_input: Option<Deadline>,
     /// Set once only a text is left.
     reading: Option<Deadline>,
+    /// Until when what was told may not have been read yet.
+    unread: Option<Deadline>,
+    /// Something was asked, which gives the user the whole time once more: once only, as the monitor has it, too.
+    asked: bool,
+    /// The user does not answer.
+    cancelled: bool,
 }
 
 impl Greeter {
     pub fn new(scene: Scene, user: &UserName, opening: Opening) -> Self {
         let layout = xkb(scene.keyboard);
         let keyboard = Keyboard::new(layout);
-        let form = Form::new(user);
-        let screen = Screen::new(scene.size, scene.scale, &scene.host_name, layout.name);
-        let mut greeter =
-            Self { form, screen, keyboard, first_input: Some(Deadline::after(FIRST_INPUT)), reading: None };
+        let language = Language::of_keyboard(scene.keyboard.layout);
+        let form = Form::new(user, Choices::new(layout, scene.sessions));
+        let screen = Screen::new(scene.size, scene.scale, &scene.host_name, language);
+        let mut greeter = Self {
+            form,
+            screen,
+            keyboard,
+            first_input: Some(Deadline::after(FIRST_INPUT)),
+            reading: None,
+            unread: None,
+            asked: false,
+            cancelled: false,
+        };
         match opening {
             Opening::Fresh => {}
             Opening::Checking => greeter.form.busy("Checking…"),
-            Opening::Denied(text) => greeter.form.denied(&text),
+            Opening::Denied(text) => greeter.form.denied(Tone::Error, &text),
+            Opening::Asked { kind, text } => greeter.ask(kind, &text),
+            Opening::Told { tone, text } => {
+                greeter.form.busy("Checking…");
+                greeter.tell(tone, &text);
+            }
             Opening::Failed(text) => greeter.failed(&text),
         }
         greeter
     }
 
-    /// Shows the screen until there is a link, or nothing more to come.
-    pub fn run(&mut self, client: &mut Client, mut login: Login, deadline: Deadline) -> Result<Outcome> {
+    /// Shows the screen until there is a link, or nothing more to come. The user has `time` from here on, and again
+    /// from the first question on.
+    pub fn run(&mut self, client: &mut Client, mut login: Login, time: Duration) -> Result<Outcome> {
         client.queue(&tiles::default_pointer())?;
+        let mut deadline = Deadline::after(time);
         let mut accepted = false;
+        let mut there = None;
         loop {
             while let Some(event) = login.next_event() {
                 match event {
-                    Event::Link(link) => return Ok(Outcome::Link(link)),
+                    Event::Link(link) => there = Some(link),
                     Event::Accepted => {
                         accepted = true;
                         self.form.busy("Starting your desktop…");
                     }
+                    Event::Ask { kind, text } => {
+                        if !self.asked {
+                            deadline = Deadline::after(time);
+                        }
+                        self.ask(kind, &text);
+                    }
+                    Event::Tell { tone, text } => self.tell(tone, &text),
                     Event::Denied { text, may_retry: true } => {
-                        self.form.denied(&text);
+                        let cancelled = std::mem::take(&mut self.cancelled);
+                        self.form.denied(if cancelled { Tone::Plain } else { Tone::Error }, &text);
                         // Nobody could type before.
                         self.first_input = self.first_input.map(|_| Deadline::after(FIRST_INPUT));
                     }
                     Event::Denied { text, may_retry: false } | Event::Failed(text) => self.failed(&text),
                 }
+            }
+            self.unread = self.unread.filter(|unread| !unread.is_over());
+            if self.unread.is_none()
+                && let Some(link) = there.take()
+            {
+                return Ok(Outcome::Link(link));
             }
             if let Some(outcome) = self.take_input(client, &mut login)? {
                 return Ok(outcome);
@@ -130,10 +195,31 @@ impl Greeter {
             if waiting.is_some_and(Deadline::is_over) {
                 return Err(ClientError::TimedOut.into());
             }
-            self.paint(client)?;
-            let until = [waiting, self.reading, login.deadline(), client.stalled()].into_iter().flatten().min();
+            let left = waiting.map(Deadline::left);
+            self.paint(client, left.filter(|left| *left <= SOON).map(|left| left.as_secs()))?;
+            // The number of seconds that are left changes when the next whole one is over.
+            let whole = |left: Duration| Duration::from_nanos(u64::from(left.subsec_nanos()) + 1);
+            let tick = left.map(|left| Deadline::after(left.checked_sub(SOON).unwrap_or_else(|| whole(left))));
+            let unread = self.unread.filter(|_| there.is_some());
+            let until =
+                [waiting, tick, self.reading, unread, login.deadline(), client.stalled()].into_iter().flatten().min();
             self.wait(client, &login, until)?;
         }
+    }
+
+    /// Whoever is asked was there a moment ago; to look for the answer takes longer than a first key.
+    fn ask(&mut self, kind: Prompt, text: &str) {
+        (self.asked, self.first_input, self.unread) = (true, None, None);
+        self.form.ask(kind, text);
+    }
+
+    fn tell(&mut self, tone: Told, text: &str) {
+        let tone = match tone {
+            Told::Info => Tone::Plain,
+            Told::Error => Tone::Error,
+        };
+        self.form.tell(tone, text);
+        self.unread = Some(Deadline::after(TOLD));
     }
 
     fn failed(&mut self, text: &str) {
@@ -142,8 +228,8 @@ impl Greeter {
     }
 
     /// Draws and sends tiles while the client takes them.
-    fn paint(&mut self, client: &mut Client) -> Result<(), ClientError> {
-        self.screen.update(self.form.view(self.keyboard.caps_lock()));
+    fn paint(&mut self, client: &mut Client, left: Option<u64>) -> Result<(), ClientError> {
+        self.screen.update(View { left, ..self.form.view(self.keyboard.caps_lock()) });
         for _ in 0..TILES_A_TURN {
             if client.flush()? != Flushed::All {
                 return Ok(());
@@ -205,6 +291,9 @@ impl Greeter {
     }
 
     fn one_event(&mut self, event: Input, login: &mut Login) -> Option<Outcome> {
+        if is_press(&event) {
+            self.unread = None;
+        }
         let action = match event {
             Input::Motion { x, y } => {
                 self.form.hover(self.screen.at(x, y));
@@ -214,6 +303,10 @@ impl Greeter {
                 let target = self.screen.at(x, y);
                 let caret = self.screen.caret_at(x, target);
                 self.form.click(target, action, caret)
+            }
+            Input::Wheel { axis: input::Axis::Vertical, units } => {
+                self.form.scroll(if units > 0 { -WHEEL } else { WHEEL });
+                Action::None
             }
             Input::Button { .. } | Input::Wheel { .. } => Action::None,
             Input::Scancode(_) | Input::Unicode { .. } | Input::Sync(_) => match self.keyboard.key(event) {
@@ -228,6 +321,21 @@ impl Greeter {
                 self.submit(login);
                 None
             }
+            Action::Answer => {
+                self.answer(login);
+                None
+            }
+            Action::Layout => {
+                self.keyboard.set_layout(self.form.choices().layout());
+                None
+            }
+            Action::Cancel => {
+                self.form.cancel();
+                self.form.busy("Cancelling…");
+                self.cancelled = true;
+                self.sent(login.cancel());
+                None
+            }
         }
     }
 
@@ -235,11 +343,36 @@ impl Greeter {
         match self.form.take_credentials() {
             Ok((user, password)) => {
                 self.form.busy("Checking…");
-                if let Err(Event::Failed(text)) = login.submit(user, UserName::default(), password) {
-                    self.failed(&text);
-                }
+                self.sent(login.submit(user, UserName::default(), password, self.form.choices().session()));
             }
             Err(text) => self.form.say(Tone::Error, text),
         }
     }
+
+    fn answer(&mut self, login: &mut Login) {
+        match self.form.take_answer() {
+            Ok(answer) => {
+                self.form.busy("Checking…");
+                self.sent(login.answer(answer));
+            }
+            Err(text) => self.form.say(Tone::Error, text),
+        }
+    }
+
+    /// What went to the leader; or how that failed.
+    fn sent(&mut self, result: Result<(), Event>) {
+        if let Err(Event::Failed(text)) = result {
+            self.failed(&text);
+        }
+    }
+}
+
+/// Whether somebody does something on purpose.
+fn is_press(event: &Input) -> bool {
+    let action = match event {
+        Input::Button { action, .. } | Input::Unicode { action, .. } => action,
+        Input::Scancode(key) => &key.action,
+        Input::Motion { .. } | Input::Wheel { .. } | Input::Sync(_) => return false,
+    };
+    *action == input::Action::Press
 }

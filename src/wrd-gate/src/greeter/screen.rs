@@ -1,9 +1,10 @@
 //! Which tiles of the login screen are to be sent: those that changed, and none that the client shows
 //! already. Nothing larger than a tile is ever drawn at once.
 
-use super::form::{Target, View};
+use super::form::{Page, Target, View};
 use super::picture::Picture;
 use super::tiles::{TILE, Tile, update};
+use super::words::Language;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use wrd_draw::{Area, Canvas};
 use wrd_rdp::DesktopSize;
@@ -29,12 +30,12 @@ struct TileState {
 }
 
 impl Screen {
-    pub fn new(size: DesktopSize, scale: u32, host_name: &str, keyboard: &str) -> Self {
+    pub fn new(size: DesktopSize, scale: u32, host_name: &str, language: Language) -> Self {
         let (columns, rows) = (size.width.div_ceil(TILE), size.height.div_ceil(TILE));
         let tiles = vec![TileState { dirty: true, hash: 0 }; usize::from(columns) * usize::from(rows)];
         Self {
             size,
-            picture: Picture::new(size, scale, host_name, keyboard),
+            picture: Picture::new(size, scale, host_name, language),
             view: None,
             columns,
             rows,
@@ -59,11 +60,28 @@ impl Screen {
             }
         };
         let around = |area: Area| area.inset(-3.0 * layout.scale);
-        changed(old.final_text != new.final_text, layout.card);
+        match (&old.page, &new.page) {
+            (Page::Dialogue(old), Page::Dialogue(new)) => {
+                changed(old.words() != new.words(), layout.card);
+                changed(old.answer() != new.answer(), around(layout.password));
+                changed(old.cancel != new.cancel, around(layout.cancel));
+            }
+            (old, new) => changed(old != new, layout.card),
+        }
+        changed(old.choices.menu != new.choices.menu, layout.card);
+        let below = |view: &View| (view.choices.layout.clone(), view.choices.session.clone(), view.focused);
+        let pointed = |view: &View| view.hovered.filter(|target| matches!(target, Target::Menu(_)));
+        changed(below(&old) != below(&new) || pointed(&old) != pointed(&new), layout.footer);
+        changed(old.left != new.left, layout.left);
+        if old.hovered != new.hovered {
+            changed([old.hovered, new.hovered].contains(&Some(Target::Reveal)), layout.password);
+            changed(new.choices.menu.is_some(), layout.menu);
+        }
+        changed(old.caps_lock != new.caps_lock, layout.message);
         changed(old.user != new.user, around(layout.user));
         changed(old.password != new.password, around(layout.password));
         changed(old.caps_lock != new.caps_lock, layout.password_label);
-        changed(old.message != new.message, if new.final_text { layout.card } else { layout.message });
+        changed(old.message != new.message, if new.page == Page::Final { layout.card } else { layout.message });
         changed(old.button != new.button, around(layout.button));
         for area in areas {
             self.mark(area);
@@ -149,19 +167,22 @@ impl Screen {
 
 #[cfg(test)]
 mod tests {
+    use super::super::choices::Choices;
     use super::super::form::Form;
     use super::super::form::Key;
     use super::super::layout::{Layout, Shown, wrap};
     use super::*;
     use wrd_draw::text_width;
     use wrd_proto::UserName;
+    use wrd_proto::login::Prompt;
+    use wrd_rdp::keymap::LAYOUTS;
 
     fn size(width: u16, height: u16) -> DesktopSize {
         DesktopSize { width, height }
     }
 
     fn form() -> Form {
-        Form::new(&UserName::try_from("alice").unwrap())
+        Form::new(&UserName::try_from("alice").unwrap(), Choices::new(LAYOUTS[0].1, Vec::new()))
     }
 
     fn drain(screen: &mut Screen) -> usize {
@@ -171,7 +192,7 @@ mod tests {
     #[test]
     fn everything_is_sent_once_and_then_only_what_changed() {
         let mut form = form();
-        let mut screen = Screen::new(size(1280, 800), 100, "server", "German");
+        let mut screen = Screen::new(size(1280, 800), 100, "server", Language::German);
         screen.update(form.view(false));
         assert_eq!(drain(&mut screen), 20 * 13);
         screen.update(form.view(false));
@@ -185,10 +206,29 @@ mod tests {
     }
 
     #[test]
+    fn an_answer_that_is_typed_is_drawn_in_its_field_only() {
+        let mut form = form();
+        let mut screen = Screen::new(size(1280, 800), 200, "server", Language::German);
+        form.ask(Prompt::Hidden, "Code:");
+        screen.update(form.view(false));
+        drain(&mut screen);
+        for key in [Key::Char('x'), Key::Tab, Key::Tab] {
+            form.key(key);
+            screen.update(form.view(false));
+            assert!((1..=60).contains(&screen.dirty), "{} tiles for {key:?}", screen.dirty);
+            assert!(drain(&mut screen) > 0);
+        }
+        // Another question is drawn as a whole.
+        form.ask(Prompt::Hidden, "Another code:");
+        screen.update(form.view(false));
+        assert!(screen.dirty > 100);
+    }
+
+    #[test]
     fn the_card_is_on_every_screen() {
         for (width, height) in [(200, 200), (640, 480), (801, 603), (1920, 1080), (8192, 8192), (8192, 200)] {
             for percent in [100, 150, 500] {
-                let screen = Screen::new(size(width, height), percent, "server", "English (US)");
+                let screen = Screen::new(size(width, height), percent, "server", Language::English);
                 let Layout { card, button, footer, .. } = screen.picture.layout;
                 let all = Area::new(0.0, 0.0, width.into(), height.into());
                 for area in [card, button, footer] {
@@ -201,7 +241,7 @@ mod tests {
 
     #[test]
     fn places_are_found() {
-        let mut screen = Screen::new(size(1024, 768), 100, "server", "German");
+        let mut screen = Screen::new(size(1024, 768), 100, "server", Language::German);
         let form = form();
         screen.update(form.view(false));
         let middle = |area: Area| ((area.x + area.width / 2.0) as u16, (area.y + area.height / 2.0) as u16);
@@ -232,7 +272,7 @@ mod tests {
             form.key(Key::Char(c));
         });
         let view = form.view(false);
-        let area = layout.text_area(layout.user);
+        let area = layout.text_area(layout.user, &form.view(false).user);
         let shown = Shown::new(&view.user, &area, &style);
         assert!(shown.skipped > 0 && shown.caret_x <= area.width && shown.width <= area.width);
     }

@@ -40,8 +40,6 @@ pub fn enter(policy: &Policy, given: u32) -> Result<()> {
     harden::not_dumpable().context("not dumpable")?;
     // A crash is told by its signal, not by a handler that would have to be let through below.
     harden::crash_plainly().context("default actions for crashes")?;
-    // TLS and the decoders free buffers that had a password in them.
-    harden::wipe_freed_memory();
     limit(Resource::RLIMIT_NOFILE, DESCRIPTORS)?;
     // Only counts for ordinary users; the filter forbids fork to all.
     limit(Resource::RLIMIT_NPROC, 0)?;

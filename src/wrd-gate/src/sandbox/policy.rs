@@ -69,7 +69,6 @@ const RULES: &[Rule] = &[
     always("brk", libc::SYS_brk),
     only("mmap", libc::SYS_mmap, &[&[bits(2, libc::PROT_EXEC, 0), bits(3, libc::MAP_ANONYMOUS, libc::MAP_ANONYMOUS)]]),
     always("munmap", libc::SYS_munmap),
-    always("mremap", libc::SYS_mremap), // a buffer that grows
     // TLS, and the seeds of hash maps.
     only_login("getrandom", libc::SYS_getrandom, &[]),
     // Deadlines. Mostly the vDSO answers; not on machines whose clock it cannot read.

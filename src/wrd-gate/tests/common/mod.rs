@@ -10,7 +10,7 @@ use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::process::{Child, ExitStatus};
 use std::time::Duration;
-use wrd_proto::gate::{Start, ToGate, ToMonitor};
+use wrd_proto::gate::{Security, Start, ToGate, ToMonitor};
 use wrd_proto::login::{FromGate, FromLeader};
 use wrd_proto::{Bytes, ConnectionId, Line, Text};
 use wrd_sys::spawn::Program;
@@ -64,16 +64,25 @@ pub fn accept_logging(
     login_deadline_ms: u32,
     log: Option<OwnedFd>,
 ) -> Monitor {
+    accept_program(listener, identity, login_deadline_ms, logging(log))
+}
+
+/// The same with a policy.
+pub fn accept_secured(
+    listener: &TcpListener,
+    identity: &Identity,
+    security: Security,
+    log: Option<OwnedFd>,
+) -> Monitor {
+    accept_as(listener, identity, (security, 60_000), logging(log))
+}
+
+fn logging(log: Option<OwnedFd>) -> Program {
     let program = Program::new(Path::new(&gate_program()));
-    accept_program(
-        listener,
-        identity,
-        login_deadline_ms,
-        match log {
-            Some(log) => program.fd(2, log).env("WRD_LOG", "trace"),
-            None => program.pass_env("WRD_LOG"),
-        },
-    )
+    match log {
+        Some(log) => program.fd(2, log).env("WRD_LOG", "trace"),
+        None => program.pass_env("WRD_LOG"),
+    }
 }
 
 /// The same with a program of one's own for a gate.
@@ -81,6 +90,15 @@ pub fn accept_program(
     listener: &TcpListener,
     identity: &Identity,
     login_deadline_ms: u32,
+    program: Program,
+) -> Monitor {
+    accept_as(listener, identity, (Security::Auto, login_deadline_ms), program)
+}
+
+fn accept_as(
+    listener: &TcpListener,
+    identity: &Identity,
+    (security, login_deadline_ms): (Security, u32),
     program: Program,
 ) -> Monitor {
     let (socket, peer) = listener.accept().unwrap();
@@ -96,6 +114,8 @@ pub fn accept_program(
         max_width: 7680,
         max_height: 4320,
         login_deadline_ms,
+        security,
+        sessions: Vec::new(),
     };
     channel.send(&ToGate::Start(start)).unwrap();
     Monitor { channel, gate }

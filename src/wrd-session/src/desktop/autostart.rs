@@ -7,9 +7,8 @@
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
+use wrd_config::desktop_entry::{self, DesktopEntry};
 
-/// Larger files are no desktop entries, in bytes.
-const MAX_FILE: u64 = 64 * 1024;
 /// Most entries that are started.
 const MAX_ENTRIES: usize = 128;
 
@@ -47,11 +46,12 @@ pub fn entries(folders: &[PathBuf], desktops: &[String], is_installed: impl Fn(&
     }
     let mut entries = Vec::new();
     for path in files.into_values() {
-        let small = std::fs::metadata(&path).is_ok_and(|metadata| metadata.is_file() && metadata.len() <= MAX_FILE);
-        let text = if small { std::fs::read_to_string(&path).unwrap_or_default() } else { String::new() };
-        match entry(&text, &path.display().to_string(), desktops, &is_installed) {
+        let file = path.display().to_string();
+        let read = desktop_entry::read(&path)
+            .and_then(|text| entry(&text, &file, desktops, &is_installed).map_err(str::to_owned));
+        match read {
             Ok(entry) => entries.push(entry),
-            Err(reason) => tracing::debug!(file = %path.display(), reason, "an autostart entry is not started"),
+            Err(reason) => tracing::debug!(file, reason, "an autostart entry is not started"),
         }
     }
     entries.truncate(MAX_ENTRIES);
@@ -65,123 +65,33 @@ pub fn entry(
     desktops: &[String],
     is_installed: impl Fn(&str) -> bool,
 ) -> Result<Autostart, &'static str> {
-    let keys = keys(text);
-    let get = |key: &str| keys.get(key).copied();
-    let is_true = |key: &str| get(key) == Some("true");
-    if get("Type") != Some("Application") {
+    let entry = DesktopEntry::parse(text);
+    if entry.raw("Type") != Some("Application") {
         return Err("it is no application");
     }
-    if is_true("Hidden") {
+    if entry.is_true("Hidden") {
         return Err("it is hidden");
     }
     let ours = |list: &str| list.split(';').any(|name| desktops.iter().any(|desktop| desktop == name));
-    if get("OnlyShowIn").is_some_and(|list| !ours(list)) || get("NotShowIn").is_some_and(ours) {
+    if entry.raw("OnlyShowIn").is_some_and(|list| !ours(list)) || entry.raw("NotShowIn").is_some_and(ours) {
         return Err("it is for other desktops");
     }
-    if get("X-GNOME-Autostart-Phase").is_some() {
+    if entry.raw("X-GNOME-Autostart-Phase").is_some() {
         return Err("it is a part of gnome-session");
     }
-    if is_true("Terminal") {
+    if entry.is_true("Terminal") {
         return Err("it wants a terminal");
     }
-    if get("TryExec").map(unescaped).is_some_and(|program| !is_installed(&program)) {
+    if entry.string("TryExec").is_some_and(|program| !is_installed(&program)) {
         return Err("its program is not installed");
     }
-    let exec = unescaped(get("Exec").ok_or("it has no Exec")?);
-    let name = get("Name").map(unescaped).unwrap_or_default();
-    let icon = get("Icon").map(unescaped).unwrap_or_default();
-    let arguments = command_line(&exec, &Codes { name: &name, icon: &icon, file })?;
+    let arguments = entry.command_line(file)?;
     let program = arguments.first().ok_or("its Exec is empty")?;
     if !is_installed(program) {
         return Err("its program is not installed");
     }
-    let folder = get("Path").filter(|path| !path.is_empty()).map(|path| PathBuf::from(unescaped(path)));
+    let folder = entry.string("Path").filter(|path| !path.is_empty()).map(PathBuf::from);
     Ok(Autostart { name: program.clone(), arguments, folder })
-}
-
-/// The keys of the `[Desktop Entry]` group; localised ones are left out.
-fn keys(text: &str) -> BTreeMap<&str, &str> {
-    let mut keys = BTreeMap::new();
-    let mut inside = false;
-    for line in text.lines().map(str::trim_start) {
-        if line.starts_with('[') {
-            inside = line.trim_end() == "[Desktop Entry]";
-        } else if let (true, false, Some((key, value))) = (inside, line.starts_with('#'), line.split_once('=')) {
-            keys.entry(key.trim_end()).or_insert(value.trim());
-        }
-    }
-    keys
-}
-
-/// A string value without its escapes.
-fn unescaped(value: &str) -> String {
-    let mut out = String::with_capacity(value.len());
-    let mut chars = value.chars();
-    while let Some(c) = chars.next() {
-        if c != '\\' {
-            out.push(c);
-            continue;
-        }
-        match chars.next() {
-            Some('s') => out.push(' '),
-            Some('n') => out.push('\n'),
-            Some('t') => out.push('\t'),
-            Some('r') => out.push('\r'),
-            Some('\\') => out.push('\\'),
-            // What is not defined is left for the quoting rules of Exec.
-            Some(other) => out.extend(['\\', other]),
-            None => out.push('\\'),
-        }
-    }
-    out
-}
-
-/// What field codes stand for.
-struct Codes<'a> {
-    name: &'a str,
-    icon: &'a str,
-    file: &'a str,
-}
-
-/// The arguments of an Exec value, its field codes filled in.
-fn command_line(exec: &str, codes: &Codes<'_>) -> Result<Vec<String>, &'static str> {
-    let mut arguments = Vec::new();
-    let mut current: Option<String> = None;
-    let mut chars = exec.chars();
-    while let Some(c) = chars.next() {
-        match c {
-            ' ' | '\t' | '\n' => arguments.extend(current.take()),
-            '"' => {
-                let argument = current.get_or_insert_default();
-                loop {
-                    match chars.next().ok_or("its Exec has an open quote")? {
-                        '"' => break,
-                        '\\' => argument.push(chars.next().ok_or("its Exec has an open quote")?),
-                        c => argument.push(c),
-                    }
-                }
-            }
-            '%' => match chars.next() {
-                Some('%') => current.get_or_insert_default().push('%'),
-                Some('c') => current.get_or_insert_default().push_str(codes.name),
-                Some('k') => current.get_or_insert_default().push_str(codes.file),
-                Some('i') if !codes.icon.is_empty() => {
-                    arguments.extend(current.take());
-                    arguments.extend(["--icon".to_owned(), codes.icon.to_owned()]);
-                }
-                // No files are given to what starts by itself; the others are deprecated and mean nothing.
-                Some('f' | 'F' | 'u' | 'U' | 'i' | 'd' | 'D' | 'n' | 'N' | 'v' | 'm') => {}
-                _ => return Err("its Exec has an unknown field code"),
-            },
-            '\\' => current.get_or_insert_default().extend(chars.next()),
-            c => current.get_or_insert_default().push(c),
-        }
-    }
-    arguments.extend(current);
-    if arguments.iter().any(|argument| argument.contains('\0')) {
-        return Err("its Exec has a zero byte");
-    }
-    Ok(arguments)
 }
 
 #[cfg(test)]
@@ -195,24 +105,6 @@ mod tests {
         entry(&text, "/x/my.desktop", &["wrd".to_owned()], |program| program != "missing")
     }
 
-    fn arguments(exec: &str) -> Vec<String> {
-        read(&format!("Exec={exec}\nIcon=pic")).unwrap().arguments
-    }
-
-    #[test]
-    fn command_lines_follow_the_rules_of_quoting_and_field_codes() {
-        assert_eq!(arguments("app"), ["app"]);
-        assert_eq!(arguments("app --one  two"), ["app", "--one", "two"]);
-        assert_eq!(arguments(r#""my app" "a \\"b\\" \\$c \\\\""#), ["my app", r#"a "b" $c \"#]);
-        assert_eq!(arguments("app %U --name=%c %k 100%%"), ["app", "--name=My App", "/x/my.desktop", "100%"]);
-        assert_eq!(arguments("app %i"), ["app", "--icon", "pic"]);
-        assert_eq!(arguments(r#"sh -c "echo 'x;y'""#), ["sh", "-c", "echo 'x;y'"]);
-        assert_eq!(arguments(r#"app """#), ["app", ""]);
-        assert!(read("Exec=app \"open").is_err());
-        assert!(read("Exec=app %x").is_err());
-        assert!(read("Exec=").is_err());
-    }
-
     #[test]
     fn entries_that_are_not_for_us_are_left_out() {
         assert!(read("Exec=app").is_ok());
@@ -224,6 +116,7 @@ mod tests {
             "Exec=missing --now",
             "Exec=app\nTerminal=true",
             "Exec=app\nX-GNOME-Autostart-Phase=Initialization",
+            "Exec=app \"open",
             "Name=x",
         ] {
             assert!(read(text).is_err(), "{text}");

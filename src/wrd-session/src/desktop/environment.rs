@@ -2,6 +2,7 @@
 
 use std::path::Path;
 use std::process::Command;
+use wrd_config::InstalledSession;
 
 /// Set for every program, and pushed to the bus and the user manager.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -23,6 +24,13 @@ impl Environment {
             ("XDG_RUNTIME_DIR", runtime_dir),
         ];
         Self { variables }
+    }
+
+    /// What tells an installed session's programs which one it is.
+    pub fn be_of(&mut self, session: &InstalledSession) {
+        self.set("XDG_CURRENT_DESKTOP", session.desktops.clone());
+        self.set("XDG_SESSION_DESKTOP", session.id.to_string());
+        self.set("DESKTOP_SESSION", session.id.to_string());
     }
 
     pub fn set(&mut self, name: &'static str, value: String) {

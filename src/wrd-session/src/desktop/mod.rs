@@ -7,6 +7,7 @@
 pub mod autostart;
 mod bus;
 mod children;
+pub mod chosen;
 mod environment;
 mod programs;
 mod session;
@@ -15,6 +16,7 @@ mod source;
 
 use self::bus::{Announcer, Bus};
 use self::children::{Children, Role};
+use self::chosen::Memory;
 use self::environment::Environment;
 use self::session::Session;
 use crate::compositor::{self, Ask, Furniture, Wayland};
@@ -27,7 +29,7 @@ use std::os::fd::{AsFd, BorrowedFd};
 use std::path::PathBuf;
 use std::process::Command;
 use std::time::Duration;
-use wrd_config::SessionSettings;
+use wrd_config::{InstalledSession, SessionSettings};
 
 /// What a desktop starts with.
 #[derive(Clone, Debug)]
@@ -35,7 +37,10 @@ pub struct Options {
     pub size: Size,
     pub keyboard: KeyboardLayout,
     pub settings: SessionSettings,
-    /// What is wrong with the settings; shown to the user.
+    /// Runs in place of what the settings say.
+    pub session: Option<InstalledSession>,
+    pub memory: Memory,
+    /// What is wrong with the settings, or the session that was wanted; shown to the user.
     pub notices: Vec<String>,
     /// `$XDG_RUNTIME_DIR`.
     pub runtime_dir: PathBuf,
@@ -50,6 +55,7 @@ pub struct Desktop {
     bus: Bus,
     announcer: Option<Announcer>,
     session: Session,
+    memory: Memory,
     home: PathBuf,
     requests: Vec<Request>,
     epoll: Epoll,
@@ -71,7 +77,10 @@ impl Desktop {
             keyboard: options.keyboard.clone(),
             background: settings.background.clone(),
             runtime_dir: options.runtime_dir.clone(),
-            furniture: if settings.command.is_some() { Furniture::Windows } else { Furniture::Desktop },
+            furniture: match (&options.session, &settings.command) {
+                (None, None) => Furniture::Desktop,
+                _ => Furniture::Windows,
+            },
         })?;
         let epoll = Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC)?;
         let timer = TimerFd::new(ClockId::CLOCK_MONOTONIC, TimerFlags::TFD_CLOEXEC | TimerFlags::TFD_NONBLOCK)?;
@@ -79,6 +88,9 @@ impl Desktop {
             epoll.add(fd, EpollEvent::new(EpollFlags::EPOLLIN, 0))?;
         }
         let mut environment = Environment::new(wayland.socket_name(), &settings.desktop_name, &options.runtime_dir);
+        if let Some(session) = &options.session {
+            environment.be_of(session);
+        }
         let bus = Bus::find(&options.runtime_dir);
         if let Some(address) = bus.address() {
             environment.set("DBUS_SESSION_BUS_ADDRESS", address.to_owned());
@@ -91,16 +103,24 @@ impl Desktop {
             bus,
             announcer,
             session: Session::Embedded,
+            memory: options.memory.clone(),
             home: options.home.clone(),
             requests: Vec::new(),
             epoll,
             timer,
         };
-        match &settings.command {
-            Some(command) => desktop.start_session(command),
-            None => desktop.start_terminal(),
+        match (&options.session, &settings.command) {
+            // One that is installed starts what starts with it by itself.
+            (Some(session), _) => desktop.start_installed(session),
+            (None, Some(command)) => {
+                desktop.start_command(command);
+                desktop.start_autostart(&settings.desktop_name);
+            }
+            (None, None) => {
+                desktop.start_terminal();
+                desktop.start_autostart(&settings.desktop_name);
+            }
         }
-        desktop.start_autostart(&settings.desktop_name);
         if !options.notices.is_empty() {
             desktop.wayland.show_message("Some settings are ignored", options.notices.clone());
         }

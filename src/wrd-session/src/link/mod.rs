@@ -34,6 +34,7 @@ use ironrdp_svc::StaticChannelSet;
 use std::borrow::Cow;
 use std::sync::mpsc::{Receiver, channel};
 use update::Tile;
+use wrd_proto::reconnect::Cookie;
 use wrd_proto::transcript::Transcript;
 use wrd_rdp::DesktopSize;
 use wrd_rdp::acceptor::{DriveError, IO_CHANNEL, Pause, Waiting, drive, granted_size, new_acceptor};
@@ -195,6 +196,13 @@ impl Connection {
     pub fn pointer(&mut self, pointer: &Pointer) {
         if self.is_active() {
             self.output.extend(self.pointers.show(&self.capabilities, pointer));
+        }
+    }
+
+    /// What the client may come back with, after a cut line.
+    pub fn give_cookie(&mut self, cookie: &Cookie) {
+        if self.is_active() {
+            self.output.extend(pdus::reconnect_cookie(cookie));
         }
     }
 

@@ -12,6 +12,7 @@ use ironrdp_pdu::Action;
 use ironrdp_pdu::input::fast_path::FastPathInputEvent;
 use ironrdp_pdu::mcs::McsMessage;
 use ironrdp_pdu::rdp::headers::{ShareControlHeader, ShareControlPdu, ShareDataPdu};
+use ironrdp_pdu::rdp::session_info::{InfoData, SaveSessionInfoPdu, ServerAutoReconnect};
 use ironrdp_pdu::x224::X224;
 use ironrdp_session::image::DecodedImage;
 use ironrdp_session::{ActiveStage, ActiveStageBuilder, ActiveStageOutput};
@@ -19,6 +20,8 @@ use ironrdp_svc::SvcProcessorMessages;
 use std::io::{Read, Write};
 use std::os::unix::net::UnixStream;
 use std::time::Duration;
+use wrd_proto::Key;
+use wrd_proto::reconnect::Cookie;
 use wrd_proto::transcript::{Progress, Transcript};
 use wrd_rdp::framing::{PduBuffer, is_fast_path};
 pub use wrd_test_client::Kind;
@@ -117,6 +120,8 @@ pub struct Client {
     pub image: DecodedImage,
     /// Codes of Set Error Info, in order.
     pub errors: Vec<u32>,
+    /// Those that the server has sent.
+    pub cookies: Vec<Cookie>,
     pub pointers: Vec<String>,
     pub bytes: usize,
     pub ended: bool,
@@ -138,6 +143,7 @@ impl Client {
             factory,
             image: DecodedImage::new(PixelFormat::RgbA32, size.width, size.height),
             errors: Vec::new(),
+            cookies: Vec::new(),
             pointers: Vec::new(),
             bytes: 0,
             ended: false,
@@ -214,6 +220,10 @@ impl Client {
         match header.share_data_pdu {
             ShareDataPdu::ServerSetErrorInfo(_) => {
                 self.errors.push(u32::from_le_bytes(*data.user_data.last_chunk().unwrap()));
+            }
+            ShareDataPdu::SaveSessionInfo(SaveSessionInfoPdu { info_data: InfoData::LogonExtended(info), .. }) => {
+                let ServerAutoReconnect { logon_id, random_bits } = info.auto_reconnect.unwrap();
+                self.cookies.push(Cookie { logon_id, secret: Key::new(random_bits) });
             }
             ShareDataPdu::ShutdownDenied => self.denied = true,
             _ => {}

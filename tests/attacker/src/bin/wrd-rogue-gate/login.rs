@@ -2,7 +2,7 @@
 //! of the user's who has logged in.
 
 use crate::frames::{largest, live_on, of_hex, raw};
-use crate::rogue::{Rogue, credentials};
+use crate::rogue::{Rogue, credentials, credentials_for};
 use anyhow::{Context, Result, bail};
 use nix::sys::socket::{MsgFlags, send};
 use std::fs::File;
@@ -10,7 +10,7 @@ use std::io::{ErrorKind, Read, Write};
 use std::os::fd::{AsFd, AsRawFd};
 use std::os::unix::net::UnixStream;
 use std::time::Duration;
-use wrd_proto::login::FromLeader;
+use wrd_proto::login::{FromLeader, SessionChoice, SessionName};
 use wrd_sys::ChannelError;
 use wrd_sys::channel::encode;
 
@@ -38,6 +38,10 @@ pub fn act(rogue: &mut Rogue, act: &str) -> Result<()> {
         "login-too-long" => {
             let name = [&[0, 0xac, 2][..], &[b'x'; 300], &[0]].concat();
             raw(socket, &[&name[..], &[0xd0, 0x0f], &[b'x'; 2000]].concat(), &[])?;
+        }
+        "login-session-path" => {
+            let session = SessionChoice::Named(SessionName::truncated("../../../tmp/evil"));
+            rogue.login()?.send(&credentials_for("carol", "pw-carol", session))?;
         }
         "login-thousand" => {
             let sent = (0..1000).take_while(|_| send(socket.as_raw_fd(), &good, MsgFlags::MSG_NOSIGNAL).is_ok());
@@ -73,6 +77,8 @@ fn hear(rogue: &Rogue) -> Result<bool> {
     let heard = match rogue.login()?.recv_fd() {
         Ok((FromLeader::Denied { may_retry: true, .. }, _)) => "denied".into(),
         Ok((FromLeader::Denied { may_retry: false, .. }, _)) => "denied for good".into(),
+        Ok((FromLeader::Ask { .. }, _)) => "a question".into(),
+        Ok((FromLeader::Tell { .. }, _)) => "a message".into(),
         Ok((FromLeader::Accepted, _)) => "accepted".into(),
         Ok((FromLeader::SessionFailed { text }, _)) => format!("session failed: {text}"),
         Err(ChannelError::Closed) => "login closed".into(),

@@ -2,7 +2,7 @@
 //! what no gate may.
 //!
 //! The monitor starts it like any gate, with the client as descriptor 3 and itself as 4. A client whose first line is
-//! `rogue STAGE/ACT [USER PASSWORD]` gets a gate that goes on honestly up to that stage and then does that act; every
+//! `rogue STAGE/ACT [USER PASSWORD [SESSION]]` gets a gate that goes on honestly up to that stage and then does that act; every
 //! other client gets the real gate, from the folder `real` beside this program, with its descriptors untouched. It
 //! tells its client in lines of JSON what it sees, each as soon as it sees it, because it may be killed at the next
 //! moment; it judges nothing. Deliberately absent: any sandbox of its own, so that what is seen is what the monitor

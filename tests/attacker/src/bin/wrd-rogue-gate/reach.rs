@@ -15,7 +15,7 @@ use std::io::IoSliceMut;
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::path::Path;
 use wrd_proto::control::{Request, Response, Target};
-use wrd_proto::{Text, UserName};
+use wrd_proto::{Bytes, Text, UserName};
 use wrd_sys::RawChannel;
 
 pub fn act(rogue: &mut Rogue, act: &str) -> Result<()> {
@@ -148,7 +148,12 @@ fn memory_of_fellows() -> Vec<Errno> {
     results
 }
 
-/// Asks for sessions of others in every way there is.
+/// In the form of an entry of the store of NT hashes (`wrd_enrol::Entry`), and nothing in it.
+fn entry_of(uid: u32) -> Bytes<512> {
+    Bytes::try_from([&b"wrd-dm nthash 1\n"[..], &uid.to_be_bytes(), &[7; 64]].concat()).unwrap_or_default()
+}
+
+/// Asks for sessions of others in every way there is, and for what they have enrolled.
 fn control(rogue: &Rogue) -> Result<()> {
     let alice = || Target::User(UserName::truncated("alice"));
     for (what, request) in [
@@ -161,6 +166,9 @@ fn control(rogue: &Rogue) -> Result<()> {
         ("terminate", Request::Terminate(alice())),
         ("terminate by uid", Request::Terminate(Target::Uid(1000))),
         ("terminate all", Request::TerminateAll),
+        ("enrolled", Request::Enrolled),
+        ("enrol", Request::Enrol { user: UserName::truncated("alice"), sealed: entry_of(1000) }),
+        ("forget", Request::Forget { user: Some(UserName::truncated("alice")) }),
     ] {
         let channel = RawChannel::from(message_socket(CONTROL)?).typed::<Request, Response>();
         channel.send(&request)?;
@@ -168,6 +176,9 @@ fn control(rogue: &Rogue) -> Result<()> {
         while let Ok(answer) = channel.recv() {
             answers.push(match answer {
                 Response::Session(info) => format!("session of {}", info.user),
+                Response::EnrolmentKey(_) => "a key".to_owned(),
+                Response::Enrolled(enrolment) => format!("enrolment of {}", enrolment.user),
+                Response::Listening(_) | Response::Status(_) => "status".to_owned(),
                 Response::Done => "done".to_owned(),
                 Response::Error { kind, .. } => format!("{kind:?}"),
             });

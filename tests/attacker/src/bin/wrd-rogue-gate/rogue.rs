@@ -7,7 +7,7 @@ use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::os::fd::OwnedFd;
 use std::time::Duration;
-use wrd_proto::gate::{Stage, Start, ToGate, ToMonitor};
+use wrd_proto::gate::{NtlmProof, NtlmVerdict, Stage, Start, ToGate, ToMonitor};
 use wrd_proto::{Bytes, Line, Secret, UserName, login as wire};
 use wrd_sys::listen::take_fd;
 use wrd_sys::{Channel, ChannelError, RawChannel};
@@ -28,6 +28,7 @@ pub struct Rogue {
     pub login: Option<LoginChannel>,
     pub link: Option<OwnedFd>,
     person: (String, String),
+    session: wire::SessionChoice,
 }
 
 impl Rogue {
@@ -39,7 +40,8 @@ impl Rogue {
         let ToGate::Start(start) = monitor.recv()? else { bail!("the monitor's first message is no start") };
         let mut words = case.split(' ').skip(1).map(str::to_owned);
         let person = (words.next().unwrap_or_default(), words.next().unwrap_or_default());
-        let rogue = Self { client, monitor: Some(monitor), start, login: None, link: None, person };
+        let session = words.next().map_or(wire::SessionChoice::Last, |id| session(&id));
+        let rogue = Self { client, monitor: Some(monitor), start, login: None, link: None, person, session };
         rogue.say("start");
         Ok(rogue)
     }
@@ -74,6 +76,16 @@ impl Rogue {
             "start" => Ok(()),
             "failed" => Ok(self.monitor()?.send(&failed("it gives up"))?),
             "signed" => self.sign(),
+            "challenged" => {
+                self.go_to("signed")?;
+                self.monitor()?.send(&ToMonitor::NtlmChallenge)?;
+                self.expect("challenge").map(drop)
+            }
+            "disproven" => {
+                self.go_to("challenged")?;
+                self.monitor()?.send(&proof())?;
+                self.expect("disproven").map(drop)
+            }
             "screen" => {
                 self.go_to("signed")?;
                 Ok(self.monitor()?.send(&ToMonitor::Screen)?)
@@ -98,7 +110,7 @@ impl Rogue {
             "starting" => {
                 self.go_to("login")?;
                 let (user, password) = &self.person;
-                self.login()?.send(&credentials(user, password))?;
+                self.login()?.send(&credentials_for(user, password, self.session.clone()))?;
                 match self.login()?.recv()? {
                     wire::FromLeader::Accepted => Ok(()),
                     other => bail!("{other:?} where the right password was sent"),
@@ -126,6 +138,14 @@ impl Rogue {
             self.tell(&message)
         } else {
             match act {
+                "offers" => {
+                    let offered = self.start.sessions.iter();
+                    offered.for_each(|entry| self.say(format!("offer {}: {}", entry.id, entry.name)));
+                    return Ok(());
+                }
+                // Not a word of what came of it is waited for.
+                "proof-and-login" => self.tell(&proof()).and_then(|()| self.tell(&ToMonitor::OpenLogin)),
+                "proof-twice" => self.tell(&proof()).and_then(|()| self.tell(&proof())),
                 "screen-twice" => self.tell(&ToMonitor::Screen).and_then(|()| self.tell(&ToMonitor::Screen)),
                 _ if act.starts_with("sign-") => self.sign_something(act),
                 _ if act.starts_with("login-") => return login::act(self, act),
@@ -146,6 +166,8 @@ impl Rogue {
     fn request(&self, name: &str) -> Option<ToMonitor> {
         Some(match name {
             "sign" => self.handshake(),
+            "ntlm-challenge" => ToMonitor::NtlmChallenge,
+            "ntlm-proof" => proof(),
             "screen" => ToMonitor::Screen,
             "open-login" => ToMonitor::OpenLogin,
             "relaying" => ToMonitor::Relaying,
@@ -234,15 +256,43 @@ impl Rogue {
 pub const FORGED: &str = "authentication failure; rhost=203.0.113.66 user=\"forged\" connection=1 reason=\"forged\"";
 
 pub fn credentials(user: &str, password: &str) -> wire::FromGate {
+    credentials_for(user, password, wire::SessionChoice::Last)
+}
+
+/// A dash is the configured one, which has no name.
+fn session(id: &str) -> wire::SessionChoice {
+    wire::SessionChoice::Named(wire::SessionName::truncated(if id == "-" { "" } else { id }))
+}
+
+pub fn credentials_for(user: &str, password: &str, session: wire::SessionChoice) -> wire::FromGate {
     wire::FromGate::Credentials {
         user: UserName::truncated(user),
         domain: UserName::default(),
         password: Secret::new(password.as_bytes().to_vec()).expect("a short password"),
+        session,
     }
 }
 
 fn failed(reason: &str) -> ToMonitor {
     ToMonitor::Failed { stage: Stage::Tls, reason: Line::truncated(reason) }
+}
+
+/// Of somebody there is, by somebody who does not know the password; each field as long as it may be.
+fn proof() -> ToMonitor {
+    fn full<const N: usize>() -> Bytes<N> {
+        Bytes::try_from(vec![1; N]).unwrap_or_default()
+    }
+    ToMonitor::NtlmProof(NtlmProof {
+        user: UserName::truncated("carol"),
+        domain: wrd_proto::gate::Domain::truncated(&"D".repeat(1000)),
+        proof: [1; 16],
+        client_challenge: full(),
+        encrypted_session_key: Some([1; 16]),
+        mic: [1; 16],
+        negotiate: full(),
+        challenge: full(),
+        authenticate: full(),
+    })
 }
 
 /// RFC 8446 4.4.3, over the hash of some transcript.
@@ -254,6 +304,10 @@ fn name_of(message: &ToGate) -> String {
     match message {
         ToGate::Start(_) => "start".into(),
         ToGate::Signature(_) => "signature".into(),
+        ToGate::NtlmChallenge { .. } => "challenge".into(),
+        ToGate::NtlmVerdict(NtlmVerdict::Proven(_)) => "proven".into(),
+        ToGate::NtlmVerdict(NtlmVerdict::Refused) => "disproven".into(),
+        ToGate::Reconnect(returning) => format!("reconnect {returning:?}"),
         ToGate::Login => "login".into(),
         ToGate::Link => "link".into(),
         ToGate::Refused(text) => format!("refused: {text}"),

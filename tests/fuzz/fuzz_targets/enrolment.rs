@@ -1,0 +1,8 @@
+//! Fuzzes `targets::enrolment`.
+#![no_main]
+
+#[path = "../targets.rs"]
+#[allow(dead_code, reason = "each target uses one function of it")]
+mod targets;
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| targets::enrolment(data));

@@ -1,0 +1,8 @@
+//! Fuzzes `targets::ntlm`.
+#![no_main]
+
+#[path = "../targets.rs"]
+#[allow(dead_code, reason = "each target uses one function of it")]
+mod targets;
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| targets::ntlm(data));

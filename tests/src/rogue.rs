@@ -1,0 +1,41 @@
+//! A gate that says to its monitor and its leader what a test wants to be said: `tests/attacker`'s rogue, which serves
+//! everybody else by the real gate.
+
+use crate::machine::Machine;
+use anyhow::Context;
+
+/// The rogue in the gate's place. Dropping it puts the gate back.
+pub struct Rogue<'m>(&'m Machine);
+
+const FOLDER: &str = "/usr/local/libexec/wrd-dm";
+const PROGRAM: &str = "/usr/src/wrd-dm/target/debug/wrd-rogue-gate";
+
+impl<'m> Rogue<'m> {
+    pub fn in_place(machine: &'m Machine) -> anyhow::Result<Self> {
+        let put = Self(machine);
+        // There is a gate at every moment.
+        machine
+            .sh(&format!(
+                "set -e; cd {FOLDER}; mkdir -p real; ln -f wrd-gate real/wrd-gate
+                 install -m 0755 {PROGRAM} new; mv -f new wrd-gate"
+            ))
+            .context("cargo build -p wrd-attacker makes it")?;
+        Ok(put)
+    }
+
+    /// Plays one case, to its end; what it told, line by line.
+    pub fn play(&self, case: &str) -> anyhow::Result<Vec<String>> {
+        let script = "exec 3<>/dev/tcp/127.0.0.1/3389; echo \"rogue $CASE\" >&3; timeout 30 cat <&3";
+        let told = self.0.sh(&format!("CASE='{case}' bash -c '{script}' || true"))?;
+        Ok(told.lines().filter_map(|line| serde_json::from_str(line).ok()).collect())
+    }
+}
+
+impl Drop for Rogue<'_> {
+    fn drop(&mut self) {
+        let back = format!("cd {FOLDER}; [ ! -e real/wrd-gate ] || mv -f real/wrd-gate wrd-gate; rm -rf real new");
+        if let Err(error) = self.0.sh(&back) {
+            println!("    the gate could not be put back: {error:#}");
+        }
+    }
+}

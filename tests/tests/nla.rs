@@ -1,0 +1,247 @@
+//! NLA in a booted Debian 13 with FreeRDP 3: who is enrolled proves the password in CredSSP, PAM decides all the same.
+
+use anyhow::{Context, ensure};
+use std::process::ExitCode;
+use std::time::Duration;
+use wrd_tests::client::{Client, DESKTOP, Options};
+use wrd_tests::machine::{Init, Machine};
+use wrd_tests::runner::Plan;
+use wrd_tests::{eventually, expect_eq, expect_in, runner, server};
+
+fn main() -> ExitCode {
+    runner::run(
+        &Plan { init: Init::Systemd, prepare, restore },
+        &[
+            ("who_is_not_enrolled_logs_in_by_tls", who_is_not_enrolled_logs_in_by_tls),
+            ("who_is_enrolled_logs_in_by_nla", who_is_enrolled_logs_in_by_nla),
+            ("nla_finds_the_same_session", nla_finds_the_same_session),
+            ("a_wrong_password_is_refused_and_counted", a_wrong_password_is_refused_and_counted),
+            ("an_unknown_user_is_refused_the_same_way", an_unknown_user_is_refused_the_same_way),
+            ("the_policy_decides_what_clients_get", the_policy_decides_what_clients_get),
+            ("an_expired_account_is_told_on_the_screen", an_expired_account_is_told_on_the_screen),
+            ("a_locked_password_is_told_on_the_screen", a_locked_password_is_told_on_the_screen),
+            ("a_stale_entry_is_dropped", a_stale_entry_is_dropped),
+            ("a_delegated_password_is_in_no_log", a_delegated_password_is_in_no_log),
+        ],
+    )
+}
+
+fn prepare(machine: &Machine) -> anyhow::Result<()> {
+    server::prepare(machine)?;
+    policy(machine, "nla-preferred")
+}
+
+/// Back to where `prepare` was.
+fn restore(machine: &Machine) -> anyhow::Result<()> {
+    machine.try_sh("for user in alice bob carol; do wrdctl forget $user; echo $user:pw-$user | chpasswd; chage -E -1 $user; passwd -u $user; done")?;
+    policy(machine, "nla-preferred")?;
+    server::restore(machine)
+}
+
+fn policy(machine: &Machine, policy: &str) -> anyhow::Result<()> {
+    let file = "/etc/wrd-dm/wrd-dm.toml";
+    let exempt = server::EXEMPT;
+    let login = format!("[login]\nsecurity = \"{policy}\"\n");
+    machine.write(file, &format!("[desktop]\nbackground = \"#2e6f40\"\n{exempt}{login}"))?;
+    machine.sh("systemctl restart wrd-dm.service")?;
+    Ok(())
+}
+
+/// A user of the machine enrols with the right password, unless they have: twice at once is not taken.
+fn enrol(machine: &Machine, user: &str) -> anyhow::Result<()> {
+    if is_enrolled(machine, user)? {
+        return Ok(());
+    }
+    let output = machine.try_sh_as(user, &format!("echo pw-{user} | wrdctl enroll"))?;
+    ensure!(output.status.success(), "wrdctl enroll: {}", String::from_utf8_lossy(&output.stderr));
+    Ok(())
+}
+
+fn is_enrolled(machine: &Machine, user: &str) -> anyhow::Result<bool> {
+    Ok(machine.sh("wrdctl enrolled")?.contains(user))
+}
+
+fn nla(user: &str) -> Options {
+    Options::user(user).more("/sec:nla")
+}
+
+/// How FreeRDP ends with STATUS_LOGON_FAILURE, and its name for it.
+const LOGON_FAILURE: (i32, &str) = (134, "ERRCONNECT_LOGON_FAILURE");
+/// How it ends where nothing was agreed upon.
+const NEGOTIATION_FAILED: i32 = 133;
+/// Whoever offers NLA offers TLS along with it (MS-RDPBCGR 2.2.1.1.1), also who then wants NLA only.
+const NOTHING_COMMON: &str = "ERRCONNECT_SECURITY_NEGO_CONNECT_FAILED";
+
+fn who_is_not_enrolled_logs_in_by_tls(machine: &Machine) -> anyhow::Result<()> {
+    policy(machine, "auto")?;
+    let result =
+        [Options::user("alice"), Options::user("alice").more("/sec:tls")].into_iter().try_for_each(|options| {
+            drop(Client::login(machine, options)?);
+            server::clear(machine)
+        });
+    policy(machine, "nla-preferred")?;
+    result?;
+    // Whose password nobody can check.
+    refused(machine, nla("alice"), "alice")
+}
+
+fn who_is_enrolled_logs_in_by_nla(machine: &Machine) -> anyhow::Result<()> {
+    enrol(machine, "alice")?;
+    let client = Client::login(machine, nla("alice"))?;
+    client.settle()?;
+    client.shot("nla-desktop");
+    server::wait_state(machine, "alice", "connected")?;
+    drop(client);
+    // HYBRID_EX, too, which waits for a result behind the credentials.
+    let client = Client::login(machine, nla("alice").more("/sec:ext"))?;
+    drop(client);
+    server::clear(machine)
+}
+
+fn nla_finds_the_same_session(machine: &Machine) -> anyhow::Result<()> {
+    enrol(machine, "alice")?;
+    let client = Client::login(machine, Options::user("alice"))?;
+    let worker = server::worker(machine, "alice")?;
+    client.disconnect()?;
+    server::wait_state(machine, "alice", "disconnected")?;
+    let client = Client::login(machine, nla("alice").size(1280, 800))?;
+    expect_eq("the worker", server::worker(machine, "alice")?, worker)?;
+    drop(client);
+    server::clear(machine)
+}
+
+/// The client is told that the password is wrong, without a login screen, and the journal why.
+fn refused(machine: &Machine, options: Options, user: &str) -> anyhow::Result<()> {
+    let mark = machine.mark()?;
+    let mut client = Client::start(machine, options)?;
+    client.wait_told(LOGON_FAILURE.0, LOGON_FAILURE.1)?;
+    machine.wait_journal(&mark, "NLA: wrong password, or nobody is enrolled by that name")?;
+    expect_in("the journal", user, &machine.journal(&mark)?)?;
+    expect_eq("sessions", server::list(machine)?.len(), 0)
+}
+
+fn a_wrong_password_is_refused_and_counted(machine: &Machine) -> anyhow::Result<()> {
+    enrol(machine, "alice")?;
+    refused(machine, nla("alice").password("wrong"), "alice")?;
+    ensure!(is_enrolled(machine, "alice")?, "a stranger's wrong password takes the entry away");
+    // Nothing of it is remembered against the user.
+    drop(Client::login(machine, nla("alice"))?);
+    server::clear(machine)
+}
+
+fn an_unknown_user_is_refused_the_same_way(machine: &Machine) -> anyhow::Result<()> {
+    refused(machine, nla("nobody-here").password("wrong"), "nobody-here")?;
+    refused(machine, nla("root").password("wrong"), "root")
+}
+
+/// The client finds nothing to agree on.
+fn not_agreed(machine: &Machine, options: Options, why: &str) -> anyhow::Result<()> {
+    let mut client = Client::start(machine, options)?;
+    client.wait_told(NEGOTIATION_FAILED, why)
+}
+
+fn the_policy_decides_what_clients_get(machine: &Machine) -> anyhow::Result<()> {
+    enrol(machine, "alice")?;
+    let result = (|| {
+        policy(machine, "nla-required")?;
+        not_agreed(machine, Options::user("alice").more("/sec:tls"), "HYBRID_REQUIRED_BY_SERVER")?;
+        drop(Client::login(machine, Options::user("alice"))?);
+        server::clear(machine)?;
+        // Who is not enrolled does not get in here.
+        refused(machine, Options::user("bob"), "bob")?;
+
+        policy(machine, "tls")?;
+        not_agreed(machine, nla("alice"), NOTHING_COMMON)?;
+        drop(Client::login(machine, Options::user("alice"))?);
+        server::clear(machine)?;
+
+        policy(machine, "auto")?;
+        not_agreed(machine, nla("alice"), NOTHING_COMMON)
+    })();
+    policy(machine, "nla-preferred")?;
+    result?;
+    refused(machine, Options::user("alice").password("wrong"), "alice")?;
+    drop(Client::login(machine, Options::user("alice").more("/sec:tls"))?);
+    server::clear(machine)
+}
+
+/// What PAM refuses behind NLA is read on the login screen and in the journal.
+fn told(machine: &Machine, name: &str, reason: &str) -> anyhow::Result<()> {
+    let mark = machine.mark()?;
+    let mut client = Client::start(machine, nla("bob"))?;
+    client.wait_for_greeter()?;
+    eventually("the refusal", Duration::from_secs(10), || Ok(machine.journal(&mark)?.contains(reason).then_some(())))
+        .with_context(|| machine.journal(&mark).unwrap_or_default())?;
+    std::thread::sleep(Duration::from_millis(300));
+    ensure!(client.settle()?.share_of(DESKTOP) < 0.1, "bob is let in");
+    client.shot(name);
+    expect_eq("sessions", server::list(machine)?.len(), 0)
+}
+
+fn an_expired_account_is_told_on_the_screen(machine: &Machine) -> anyhow::Result<()> {
+    enrol(machine, "bob")?;
+    machine.sh("chage --expiredate 2001-01-01 bob")?;
+    let result = told(machine, "nla-expired-account", "expired");
+    machine.sh("chage --expiredate -1 bob")?;
+    result?;
+    ensure!(is_enrolled(machine, "bob")?, "the password was right, the entry is no worse");
+    drop(Client::login(machine, nla("bob"))?);
+    server::clear(machine)
+}
+
+fn a_locked_password_is_told_on_the_screen(machine: &Machine) -> anyhow::Result<()> {
+    enrol(machine, "bob")?;
+    machine.sh("usermod --lock bob")?;
+    let result = told(machine, "nla-locked", "The user name or the password is wrong");
+    machine.sh("usermod --unlock bob")?;
+    result?;
+    // PAM does not say which it is.
+    ensure!(!is_enrolled(machine, "bob")?, "what PAM refuses is kept");
+    Ok(())
+}
+
+fn a_stale_entry_is_dropped(machine: &Machine) -> anyhow::Result<()> {
+    enrol(machine, "bob")?;
+    machine.sh("echo bob:another | chpasswd")?;
+    let result = (|| {
+        // The old password is what NLA knows, and what PAM refuses.
+        told(machine, "nla-stale", "The user name or the password is wrong")?;
+        eventually("the entry to be dropped", Duration::from_secs(5), || {
+            Ok((!is_enrolled(machine, "bob")?).then_some(()))
+        })?;
+        refused(machine, nla("bob"), "bob")?;
+        refused(machine, nla("bob").password("another"), "bob")?;
+        drop(Client::login(machine, Options::user("bob").password("another").more("/sec:tls"))?);
+        server::clear(machine)
+    })();
+    machine.sh("echo bob:pw-bob | chpasswd")?;
+    result
+}
+
+fn a_delegated_password_is_in_no_log(machine: &Machine) -> anyhow::Result<()> {
+    enrol(machine, "alice")?;
+    let units = ["wrd-dm.service", "wrd-leader.service"];
+    for unit in units {
+        machine.write(&format!("/run/systemd/system/{unit}.d/debug.conf"), "[Service]\nEnvironment=WRD_LOG=trace\n")?;
+    }
+    machine.sh("systemctl daemon-reload; systemctl restart wrd-dm.service wrd-leader.service")?;
+    let mark = machine.mark()?;
+    let result = (|| {
+        drop(Client::login(machine, nla("alice"))?);
+        refused_loudly(machine, nla("alice").password("canary-in-credssp"))?;
+        let journal = machine.journal(&mark)?;
+        ensure!(journal.contains("wants to prove"), "no trace of it:\n{journal}");
+        for canary in ["pw-alice", "canary-in-credssp"] {
+            ensure!(!journal.contains(canary), "the password {canary} is in the journal");
+        }
+        Ok(())
+    })();
+    machine.sh("rm -r /run/systemd/system/wrd-dm.service.d /run/systemd/system/wrd-leader.service.d; systemctl daemon-reload; systemctl restart wrd-dm.service wrd-leader.service")?;
+    result?;
+    server::clear(machine)
+}
+
+fn refused_loudly(machine: &Machine, options: Options) -> anyhow::Result<()> {
+    let mut client = Client::start(machine, options)?;
+    client.wait_told(LOGON_FAILURE.0, LOGON_FAILURE.1)
+}

@@ -1,0 +1,174 @@
+//! The login screen under the hands of a user, with a real client: what is chosen, revealed and said on it. How each of
+//! its states looks is the gate's own test (`src/wrd-gate/src/greeter/references.rs`).
+
+use anyhow::ensure;
+use std::process::ExitCode;
+use std::time::Duration;
+use wrd_tests::client::{Client, Options};
+use wrd_tests::machine::{Init, Machine};
+use wrd_tests::runner::Plan;
+use wrd_tests::{eventually, expect_in, runner, server};
+
+fn main() -> ExitCode {
+    runner::run(
+        &Plan { init: Init::Systemd, prepare, restore: server::restore },
+        &[
+            ("another_layout_types_other_letters", another_layout_types_other_letters),
+            ("a_layout_is_chosen_by_mouse", a_layout_is_chosen_by_mouse),
+            ("a_session_is_chosen", a_session_is_chosen),
+            ("a_password_can_be_revealed", a_password_can_be_revealed),
+            ("the_client_decides_the_language", the_client_decides_the_language),
+            ("who_does_nothing_is_told_how_long_is_left", who_does_nothing_is_told_how_long_is_left),
+            ("it_fits_a_phone", it_fits_a_phone),
+        ],
+    )
+}
+
+fn prepare(machine: &Machine) -> anyhow::Result<()> {
+    server::prepare_exempt(machine)?;
+    machine.sh("systemctl restart wrd-dm.service; useradd -m zoe; echo 'zoe:zebra' | chpasswd")?;
+    Ok(())
+}
+
+fn screen<'m>(machine: &'m Machine, options: Options) -> anyhow::Result<Client<'m>> {
+    let mut client = Client::start(machine, options.password(""))?;
+    client.wait_for_greeter()?;
+    client.settle()?;
+    Ok(client)
+}
+
+/// The client's layout is that of its own machine, and the user types on another keyboard.
+fn another_layout_types_other_letters(machine: &Machine) -> anyhow::Result<()> {
+    let mut client = screen(machine, Options::user("zoe").more("/kbd:layout:0x0409"))?;
+    // Past the button, to what opens the layouts.
+    for key in ["Tab", "Tab", "Return"] {
+        client.key(key)?;
+    }
+    client.type_text("german")?;
+    client.settle()?;
+    client.shot("screen-layouts");
+    client.key("Return")?;
+    client.settle()?;
+    client.shot("screen-german-layout");
+    // Back to the password. German keyboards have z where those of the client have y.
+    for key in ["shift+Tab", "shift+Tab"] {
+        client.key(key)?;
+    }
+    client.type_text("yebra")?;
+    client.key("Return")?;
+    client.wait_for_desktop()?;
+    server::wait_state(machine, "zoe", "connected")?;
+    Ok(())
+}
+
+fn a_layout_is_chosen_by_mouse(machine: &Machine) -> anyhow::Result<()> {
+    let client = screen(machine, Options::user("zoe").more("/kbd:layout:0x0409"))?;
+    let before = client.screen()?;
+    // Below the card, in the middle.
+    client.click(512, 606)?;
+    let open = client.settle()?;
+    ensure!(open.differences(&before)?.is_some(), "no menu has opened");
+    client.xdotool(&["click", "5"])?;
+    let rolled = client.settle()?;
+    client.shot("screen-layouts-rolled");
+    ensure!(rolled.differences(&open)?.is_some(), "the wheel does not roll the menu");
+    // A click beside it closes it, and nothing was chosen.
+    client.click(40, 40)?;
+    client.xdotool(&["mousemove", "10", "10"])?;
+    let closed = client.settle()?;
+    ensure!(closed.differences(&before)?.is_none(), "{:?}", closed.differences(&before)?);
+    Ok(())
+}
+
+/// One of those that are installed, for the first login; the next one has it by itself.
+fn a_session_is_chosen(machine: &Machine) -> anyhow::Result<()> {
+    server::clear(machine)?;
+    machine.write(
+        "/usr/share/wayland-sessions/fancy.desktop",
+        "[Desktop Entry]\nType=Application\nName=Fancy\nExec=sh -c \"touch /home/zoe/fancy; exec sleep 1000\"\n",
+    )?;
+    let mut client = screen(machine, Options::user("zoe"))?;
+    client.shot("screen-two-choices");
+    // Past the button, to what opens the sessions.
+    for key in ["Tab", "Tab", "Return"] {
+        client.key(key)?;
+    }
+    client.type_text("fancy")?;
+    client.settle()?;
+    client.shot("screen-sessions");
+    for key in ["Return", "shift+Tab", "shift+Tab"] {
+        client.key(key)?;
+    }
+    client.type_text("zebra")?;
+    client.key("Return")?;
+    client.wait_for_desktop()?;
+    let wait = || {
+        eventually("the session that was chosen", Duration::from_secs(10), || {
+            Ok(machine.path("/home/zoe/fancy").exists().then_some(()))
+        })
+    };
+    wait()?;
+    drop(client);
+    server::clear(machine)?;
+    machine.sh("rm /home/zoe/fancy")?;
+    let _client = Client::login(machine, Options::user("zoe").password("zebra"))?;
+    wait()?;
+    machine.sh("rm /usr/share/wayland-sessions/fancy.desktop; rm -rf /home/zoe/.local")?;
+    Ok(())
+}
+
+fn a_password_can_be_revealed(machine: &Machine) -> anyhow::Result<()> {
+    let mut client = screen(machine, Options::user("zoe"))?;
+    client.type_text("zebra")?;
+    let hidden = client.settle()?;
+    // The eye in the field.
+    client.click(656, 412)?;
+    let shown = client.settle()?;
+    client.shot("screen-revealed");
+    ensure!(shown.differences(&hidden)?.is_some(), "nothing was revealed");
+    client.key("Return")?;
+    client.wait_for_desktop()
+}
+
+fn the_client_decides_the_language(machine: &Machine) -> anyhow::Result<()> {
+    for (name, layout) in [("german", "0x0407"), ("french", "0x040c"), ("spanish", "0x040a"), ("chinese", "0x0804")] {
+        let mark = machine.mark()?;
+        let options = Options::user("bob").password("wrong").more(&format!("/kbd:layout:{layout}"));
+        let mut client = Client::start(machine, options)?;
+        client.wait_for_greeter()?;
+        machine.wait_journal(&mark, "authentication failure; rhost")?;
+        client.settle()?;
+        client.shot(&format!("screen-{name}"));
+    }
+    Ok(())
+}
+
+fn who_does_nothing_is_told_how_long_is_left(machine: &Machine) -> anyhow::Result<()> {
+    let config = machine.sh("cat /etc/wrd-dm/wrd-dm.toml")?;
+    machine.write("/etc/wrd-dm/wrd-dm.toml", &format!("{config}\n[limits]\nlogin_seconds = 20\n"))?;
+    machine.sh("systemctl restart wrd-dm.service")?;
+    let result = (|| {
+        let mut client = screen(machine, Options::user("bob"))?;
+        let before = client.screen()?;
+        eventually("the time that is left", Duration::from_secs(18), || {
+            Ok(client.screen()?.differences(&before)?.is_some().then_some(()))
+        })?;
+        client.shot("screen-time-left");
+        client.wait_exit()?;
+        expect_in("the client's log", "ERRINFO_LOGON_TIMEOUT", &client.log())
+    })();
+    machine.write("/etc/wrd-dm/wrd-dm.toml", &config)?;
+    machine.sh("systemctl restart wrd-dm.service")?;
+    result
+}
+
+fn it_fits_a_phone(machine: &Machine) -> anyhow::Result<()> {
+    for (name, width, height, scale) in
+        [("upright", 412, 892, 100), ("on-its-side", 844, 390, 100), ("large", 1080, 1920, 300)]
+    {
+        let options = Options::user("bob").size(width, height).more(&format!("/scale-desktop:{scale}"));
+        let client = screen(machine, options)?;
+        client.shot(&format!("screen-phone-{name}"));
+    }
+    Ok(())
+}
