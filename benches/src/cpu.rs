@@ -10,7 +10,7 @@ use wrd_tests::processes::{field, of_machine};
 /// Below /sys/fs/cgroup of the machine.
 const GROUPS: &[(&str, &str)] = &[
     ("wrd-dm.service", "system.slice/wrd-dm.service"),
-    ("leaders before a session", "system.slice/system-wrd\\x2dleader.slice"),
+    ("leaders before a session", "system.slice/wrd-leader.service"),
     ("sessions", "user.slice"),
     ("systemd", "init.scope"),
     ("journald", "system.slice/systemd-journald.service"),

@@ -5,6 +5,7 @@
 //! under Xvfb, whose screen is a file that is read and never asked for. Times begin with the client's TCP
 //! connection. Client, server and attackers share the machine's cores: the numbers are an upper bound.
 
+mod answers;
 mod attack;
 mod cpu;
 mod half_open;

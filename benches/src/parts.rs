@@ -1,6 +1,6 @@
 //! What can be measured, and what of it the command line asks for.
 
-use crate::{attack, half_open, keys, login, visitors};
+use crate::{answers, attack, half_open, keys, login, visitors};
 use anyhow::bail;
 use serde_json::Value;
 use wrd_tests::machine::Machine;
@@ -14,10 +14,11 @@ pub const PARTS: &[(&str, Measure)] = &[
     ("reconnect", |machine, _| login::reconnects_and_idle(machine)),
     ("pre-login", |machine, _| visitors::memory(machine)),
     ("half-open", |machine, _| half_open::logins(machine)),
+    ("answers", |machine, _| answers::times(machine)),
     ("attack", |machine, wanted| attack::keys(machine, |kind| wanted.wants_attack(kind))),
 ];
 /// What several parts are called together: those that are about strangers.
-const DOOR: (&str, &[&str]) = ("door", &["pre-login", "half-open", "attack"]);
+const DOOR: (&str, &[&str]) = ("door", &["pre-login", "half-open", "answers", "attack"]);
 
 /// What the command line asks for: parts, or `attack=KIND`; all without a word.
 pub struct Wanted {
