@@ -105,7 +105,7 @@ impl Monitor {
         let (pid, channel) = gates::start(&self.paths.libexec_dir, self.gate_user, place, stream.try_clone()?)?;
         self.table.accepted(id, address.clone(), self.config.login.security, now);
         self.children.insert(pid, Child::Gate(id));
-        tracing::info!("connection accepted; connection={id} client={client}");
+        tracing::debug!("connection accepted; connection={id} client={client}");
         match self.listen_to_gate(id, channel) {
             Ok(()) => {
                 let start = self.start_message(id, address);
@@ -191,11 +191,18 @@ impl Monitor {
         let user = connection.user().map(|user| user.as_str()).unwrap_or_default();
         let age = now.duration_since(connection.since());
         let seconds = age.as_secs();
-        match &fault {
-            Some(fault) => tracing::warn!(
+        // One line for each connection: a flood is to be found in the journal, and not to fill it.
+        match (&fault, connection.last_word()) {
+            (Some(fault), _) => tracing::warn!(
                 "connection ended by a fault of its gate; connection={id} rhost={client} user={user:?} seconds={seconds} by={fault:?}"
             ),
-            None => tracing::info!("connection ended; connection={id} client={client} user={user:?} seconds={seconds}"),
+            (None, Some((stage, reason))) => tracing::info!(
+                "connection given up; connection={id} client={client} user={user:?} seconds={seconds} stage={stage:?} reason={:?}",
+                &**reason
+            ),
+            (None, None) => {
+                tracing::info!("connection ended; connection={id} client={client} user={user:?} seconds={seconds}");
+            }
         }
         let offence = match connection.outcome() {
             _ if fault.is_some() && end.is_crash() => Some(Offence::Crash),

@@ -25,9 +25,6 @@ pub fn log(note: &Note) {
         }
         Note::Attached { id, uid } => info!("attached to the session; connection={id} uid={uid}"),
         Note::Refused { id, text } => warn!("login refused; connection={id} reason={:?}", text),
-        Note::GateFailed { id, client, stage, reason } => {
-            info!("connection given up; connection={id} client={client} stage={stage:?} reason={:?}", reason);
-        }
         Note::Broken { id, client, reason } => {
             warn!("connection broke the rules; connection={id} client={client} reason={reason:?}");
         }

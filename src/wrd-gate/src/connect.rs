@@ -204,6 +204,7 @@ impl Recorder {
             max_width: max.width,
             max_height: max.height,
             progress: Progress::Licensing,
+            layout: None,
             pdus: Vec::new(),
         })
     }

@@ -150,6 +150,7 @@ impl Gate {
         Ok(match greeter.run(client, login, self.login_time())? {
             greeter::Outcome::Link(link) => {
                 client.send(&pdu::deactivate_all(), Deadline::after(GOOD_BYE))?;
+                connected.transcript.layout = greeter.chosen_layout();
                 LoggedIn::Link(link, Progress::Deactivated)
             }
             greeter::Outcome::Closed => LoggedIn::Over(EndReason::Denied),
@@ -207,7 +208,7 @@ impl Gate {
         client.close(GOOD_BYE);
     }
 
-    /// One line for the journal, the same for the monitor.
+    /// One line, for the monitor to log, or for the journal where it does not hear it.
     fn report(&self, error: &anyhow::Error) -> ExitCode {
         let stage = match self.stage {
             Stage::Negotiation => "negotiation",
@@ -216,16 +217,18 @@ impl Gate {
             Stage::Login => "login",
             Stage::Relay => "relay",
         };
-        if self.stage != Stage::Relay
-            && let Some(monitor) = &self.monitor
-        {
-            monitor.failed(self.stage, &format!("{error:#}"));
+        let monitor = self.monitor.as_ref().filter(|_| self.stage != Stage::Relay);
+        let told = monitor.is_some_and(|monitor| monitor.failed(self.stage, &format!("{error:#}")));
+        let gone = matches!(error.downcast_ref(), Some(ClientError::Gone));
+        match (told, gone) {
+            // The monitor says it, with whose connection that was.
+            (true, _) => debug!(stage, "{error:#}"),
+            (false, true) => info!(stage, "{error:#}"),
+            (false, false) => warn!(stage, "{error:#}"),
         }
-        if matches!(error.downcast_ref(), Some(ClientError::Gone)) {
-            info!(stage, "the client disconnected");
+        if gone {
             return ExitCode::SUCCESS;
         }
-        warn!(stage, "{error:#}");
         // A client that a relay has lost, to a cut line or by its own doing, is no fault of the gate's.
         if self.stage == Stage::Relay && error.is::<ClientError>() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
     }

@@ -110,9 +110,9 @@ impl Monitor {
         }
     }
 
-    /// Says that and why the gate gives up. A monitor that is gone cannot hear it, which changes nothing.
-    pub fn failed(&self, stage: Stage, reason: &str) {
-        let _ = self.0.send(&ToMonitor::Failed { stage, reason: Line::truncated(reason) });
+    /// Says that and why the gate gives up; whether the monitor is there to hear it.
+    pub fn failed(&self, stage: Stage, reason: &str) -> bool {
+        self.0.send(&ToMonitor::Failed { stage, reason: Line::truncated(reason) }).is_ok()
     }
 }
 

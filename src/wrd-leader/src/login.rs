@@ -196,7 +196,7 @@ impl Login {
         let [gate, monitor] = events.as_slice() else { bail!("poll lost a descriptor") };
         if monitor.readable {
             match self.monitor.recv() {
-                Err(ChannelError::Closed) => tracing::info!("the monitor has cancelled the login"),
+                Err(ChannelError::Closed) => tracing::debug!("the monitor has cancelled the login"),
                 other => bail!("{other:?} from the monitor during a login"),
             }
             return Ok(None);

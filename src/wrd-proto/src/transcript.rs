@@ -22,6 +22,9 @@ pub struct Transcript {
     pub max_height: u16,
     /// How far the client has been served with this transcript.
     pub progress: Progress,
+    /// The Windows identifier of the keyboard layout that the user chose on the login screen, where they did; the
+    /// worker takes none that is not in its list.
+    pub layout: Option<u32>,
     /// Whole PDUs from the client in order, TLS taken off, the password in Client Info blanked.
     pub pdus: Vec<Bytes<MAX_TRANSCRIPT>>,
 }

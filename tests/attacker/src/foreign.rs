@@ -40,8 +40,8 @@ fn to_gates() -> Vec<Message> {
         sessions: Vec::new(),
     };
     let signature = Bytes::try_from(vec![1; 70]).unwrap_or_default();
-    let transcript =
-        Transcript { security: 1, max_width: 1, max_height: 1, progress: Progress::Licensing, pdus: Vec::new() };
+    let (progress, layout, pdus) = (Progress::Licensing, None, Vec::new());
+    let transcript = Transcript { security: 1, max_width: 1, max_height: 1, progress, layout, pdus };
     vec![
         message("monitor-gate-start", &ToGate::Start(start)),
         message("monitor-gate-signature", &ToGate::Signature(signature)),

@@ -72,6 +72,7 @@ impl Dialogue {
             max_width: max.width,
             max_height: max.height,
             progress: Progress::Licensing,
+            layout: None,
             pdus: Vec::new(),
         };
         loop {

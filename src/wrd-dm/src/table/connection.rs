@@ -5,7 +5,7 @@ use super::reconnect::Back;
 use super::requests::{self, Asked, Decides, Rule};
 use super::{Action, Note, Table, Timing};
 use std::time::Instant;
-use wrd_proto::gate::{Security, ToMonitor};
+use wrd_proto::gate::{self, Security, ToMonitor};
 use wrd_proto::leader::{FromLeader, ToLeader};
 use wrd_proto::{Address, ConnectionId, Line, UserName};
 
@@ -29,6 +29,8 @@ pub struct Connection {
     pub(super) stage: Stage,
     asked: Asked,
     pub(super) gate: Gate,
+    /// Why its gate has given it up.
+    last_word: Option<(gate::Stage, Line)>,
     pub(super) leader: Leader,
     pub(super) deadline: Option<Instant>,
 }
@@ -130,6 +132,11 @@ impl Connection {
         self.gate == Gate::Runs
     }
 
+    /// Where and why its gate has given it up, if it has.
+    pub fn last_word(&self) -> Option<&(gate::Stage, Line)> {
+        self.last_word.as_ref()
+    }
+
     pub fn client(&self) -> &Address {
         &self.client
     }
@@ -160,6 +167,7 @@ impl Table {
             stage: Stage::Unsigned,
             asked: Asked::default(),
             gate: Gate::Runs,
+            last_word: None,
             leader: Leader::None,
             deadline: Some(now + self.timing.login + Timing::GRACE),
         };
@@ -259,8 +267,7 @@ impl Table {
             }
             ToMonitor::Failed { stage, reason } => {
                 connection.gate = Gate::Done;
-                let client = connection.client.clone();
-                self.note(Note::GateFailed { id, client, stage, reason });
+                connection.last_word = Some((stage, reason));
                 self.over(id);
             }
         }

@@ -118,12 +118,6 @@ pub enum Note {
         id: ConnectionId,
         text: Line,
     },
-    GateFailed {
-        id: ConnectionId,
-        client: Address,
-        stage: wrd_proto::gate::Stage,
-        reason: Line,
-    },
     /// The connection broke the rules, or what serves it did.
     Broken {
         id: ConnectionId,

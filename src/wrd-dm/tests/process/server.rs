@@ -84,6 +84,7 @@ impl Home {
             .env("XDG_RUNTIME_DIR", self.runtime())
             .env("XDG_STATE_HOME", self.state())
             .env("XDG_CONFIG_HOME", self.dir.path().join("config"))
+            .env("WRD_LOG", "debug")
             .stdin(Stdio::null());
     }
 

@@ -23,9 +23,12 @@ pub struct ChoicesView {
 }
 
 pub struct Choices {
-    /// By name.
-    layouts: Vec<LayoutName>,
+    /// By name, each with its Windows identifier.
+    layouts: Vec<(u32, LayoutName)>,
+    /// The one that keys are read by.
     layout: LayoutName,
+    /// That the user chose it, and by which identifier.
+    chosen_layout: Option<u32>,
     sessions: Vec<SessionEntry>,
     /// Nothing for the one that the user had last.
     session: Option<usize>,
@@ -37,14 +40,19 @@ pub const LAST: &str = "Last session";
 
 impl Choices {
     pub fn new(layout: LayoutName, sessions: Vec<SessionEntry>) -> Self {
-        let mut layouts: Vec<LayoutName> = LAYOUTS.iter().map(|(_, layout)| *layout).chain([layout]).collect();
-        layouts.sort_by(|a, b| a.name.cmp(b.name));
-        layouts.dedup_by(|a, b| a.name == b.name);
-        Self { layouts, layout, sessions, session: None, menu: None }
+        let mut layouts = LAYOUTS.to_vec();
+        layouts.sort_by_key(|(_, layout)| layout.name);
+        layouts.dedup_by_key(|(_, layout)| layout.name);
+        Self { layouts, layout, chosen_layout: None, sessions, session: None, menu: None }
     }
 
     pub fn layout(&self) -> LayoutName {
         self.layout
+    }
+
+    /// What the user chose in place of the client's, by its Windows identifier.
+    pub fn chosen_layout(&self) -> Option<u32> {
+        self.chosen_layout
     }
 
     pub fn session(&self) -> SessionChoice {
@@ -66,8 +74,8 @@ impl Choices {
     pub fn open(&mut self, what: What) {
         let menu = match what {
             What::Layout => {
-                let names = self.layouts.iter().map(|layout| layout.name.to_owned()).collect();
-                Menu::new(names, self.layouts.iter().position(|layout| *layout == self.layout).unwrap_or(0))
+                let names = self.layouts.iter().map(|(_, layout)| layout.name.to_owned()).collect();
+                Menu::new(names, self.layouts.iter().position(|(_, layout)| *layout == self.layout).unwrap_or(0))
             }
             What::Session => {
                 let names = self.sessions.iter().map(|session| session.name.to_string());
@@ -122,7 +130,11 @@ impl Choices {
         };
         self.menu = None;
         match what {
-            What::Layout => self.layout = self.layouts.get(line).copied().unwrap_or(self.layout),
+            What::Layout => {
+                if let Some((id, layout)) = self.layouts.get(line) {
+                    (self.layout, self.chosen_layout) = (*layout, Some(*id));
+                }
+            }
             What::Session => self.session = line.checked_sub(1).filter(|line| *line < self.sessions.len()),
         }
         Some(what)
@@ -135,7 +147,7 @@ mod tests {
     use wrd_proto::gate::SessionEntry;
     use wrd_proto::login::SessionChoice;
     use wrd_rdp::client::Keyboard;
-    use wrd_rdp::keymap::xkb;
+    use wrd_rdp::keymap::{listed, xkb};
 
     fn choices(sessions: &[&str]) -> Choices {
         let session = |id: &&str| SessionEntry {
@@ -160,11 +172,28 @@ mod tests {
     }
 
     #[test]
+    fn a_layout_is_chosen_by_whoever_presses_enter_on_it_the_clients_too() {
+        let mut choices = choices(&[]);
+        choices.open(What::Layout);
+        choices.key(Key::Escape);
+        assert_eq!(choices.chosen_layout(), None);
+        choices.open(What::Layout);
+        choices.key(Key::Enter);
+        assert_eq!(choices.chosen_layout(), Some(0x407));
+        choices.open(What::Layout);
+        "english (us, dv".chars().for_each(|c| drop(choices.key(Key::Char(c))));
+        choices.key(Key::Enter);
+        assert_eq!(choices.chosen_layout(), Some(0x1_0409));
+        assert_eq!(choices.chosen_layout().and_then(listed), Some(choices.layout()));
+    }
+
+    #[test]
     fn every_layout_is_there_once() {
         let choices = choices(&[]);
         assert!(choices.layouts.len() > 50);
         for (_, layout) in LAYOUTS {
-            assert_eq!(choices.layouts.iter().filter(|other| other.name == layout.name).count(), 1, "{}", layout.name);
+            let alike = choices.layouts.iter().filter(|(_, other)| other.name == layout.name);
+            assert_eq!(alike.count(), 1, "{}", layout.name);
         }
     }
 

@@ -345,6 +345,9 @@ impl Form {
                 (Page::Dialogue(view), "Continue")
             }
         };
+        // Which session it is to be was said with the credentials.
+        let mut choices = self.choices.view();
+        choices.session = choices.session.filter(|_| self.dialogue.is_none());
         View {
             user: field(&self.user, Target::User, self.user.text().to_owned(), None),
             password: field(&self.password, Target::Password, password, Some(revealed)),
@@ -352,29 +355,30 @@ impl Form {
             message: self.message.clone(),
             button: button(Target::Button, label),
             page,
-            choices: self.choices.view(),
+            choices,
             focused: Some(self.focus).filter(|focus| typing && matches!(focus, Target::Menu(_))),
             hovered: self.hovered.filter(|target| !matches!(target, Target::User | Target::Password | Target::Answer)),
             left: None,
         }
     }
 
+    /// Opens the menu that the keys are on.
+    fn opens_menu(&mut self, key: Key) -> bool {
+        let (Target::Menu(what), Key::Enter | Key::Char(' ') | Key::Down) = (self.focus, key) else { return false };
+        self.choices.open(what);
+        true
+    }
+
     fn typed_answer(&mut self, key: Key) -> Action {
+        if self.opens_menu(key) {
+            return Action::None;
+        }
         match key {
             Key::Escape => return Action::Cancel,
             Key::Enter if self.focus == Target::Cancel => return Action::Cancel,
             Key::Enter => return Action::Answer,
             Key::Char(' ') if self.focus != Target::Answer => return self.push(self.focus),
-            Key::Tab | Key::BackTab => {
-                self.focus = match (self.focus, key) {
-                    (Target::Button, Key::Tab) | (Target::Answer, Key::BackTab) => Target::Cancel,
-                    (Target::Cancel, Key::BackTab) | (Target::Answer, _) => Target::Button,
-                    _ => Target::Answer,
-                };
-                if let Some(field) = self.field() {
-                    field.select_all();
-                }
-            }
+            Key::Tab | Key::BackTab => self.move_focus(key),
             key => {
                 if let Some(field) = self.field() {
                     edit(field, key);
@@ -385,8 +389,7 @@ impl Form {
     }
 
     fn typed(&mut self, key: Key) -> Action {
-        if let (Target::Menu(what), Key::Enter | Key::Char(' ') | Key::Down) = (self.focus, key) {
-            self.choices.open(what);
+        if self.opens_menu(key) {
             return Action::None;
         }
         match key {
@@ -411,15 +414,14 @@ impl Form {
     fn move_focus(&mut self, key: Key) {
         const LAYOUT: Target = Target::Menu(What::Layout);
         const SESSION: Target = Target::Menu(What::Session);
-        let behind_button = if self.choices.has_sessions() { SESSION } else { LAYOUT };
-        self.focus = match (self.focus, key) {
-            (Target::User, Key::Tab) | (Target::Button, Key::BackTab) => Target::Password,
-            (Target::Password, Key::Tab) | (SESSION, Key::BackTab) => Target::Button,
-            (LAYOUT, Key::BackTab) if behind_button == LAYOUT => Target::Button,
-            (Target::Button, Key::Tab) | (LAYOUT, Key::BackTab) => behind_button,
-            (SESSION, Key::Tab) | (Target::User, _) => LAYOUT,
-            _ => Target::User,
+        let round: &[Target] = match (&self.dialogue, self.choices.has_sessions()) {
+            (Some(_), _) => &[Target::Answer, Target::Button, Target::Cancel, LAYOUT],
+            (None, false) => &[Target::User, Target::Password, Target::Button, LAYOUT],
+            (None, true) => &[Target::User, Target::Password, Target::Button, SESSION, LAYOUT],
         };
+        let at = round.iter().position(|target| *target == self.focus).unwrap_or(0);
+        let next = if key == Key::Tab { at + 1 } else { at + round.len() - 1 };
+        self.focus = round.get(next % round.len()).copied().unwrap_or(self.focus);
         if let Some(field) = self.field() {
             field.select_all();
         }
@@ -464,6 +466,7 @@ fn edit(field: &mut Field, key: Key) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use wrd_proto::gate::SessionEntry;
     use wrd_rdp::keymap::LAYOUTS;
 
     fn form(user: &str) -> Form {
@@ -587,12 +590,14 @@ mod tests {
         type_text(&mut form, "12");
         assert_eq!(form.key(Key::Escape), Action::Cancel);
         let mut order = Vec::new();
-        for key in [Key::Tab, Key::Tab, Key::Tab, Key::BackTab, Key::BackTab, Key::BackTab] {
+        for key in [Key::Tab, Key::Tab, Key::Tab, Key::Tab, Key::BackTab, Key::BackTab, Key::BackTab, Key::BackTab] {
             form.key(key);
             order.push(form.focus);
         }
         use Target::{Answer, Button, Cancel};
-        assert_eq!(order, [Button, Cancel, Answer, Cancel, Button, Answer]);
+        let layout = Target::Menu(What::Layout);
+        assert_eq!(order, [Button, Cancel, layout, Answer, layout, Cancel, Button, Answer]);
+        form.key(Key::BackTab);
         form.key(Key::BackTab);
         assert!(dialogue(&form).cancel.focused);
         assert_eq!(form.key(Key::Enter), Action::Cancel);
@@ -609,6 +614,31 @@ mod tests {
         assert_eq!(form.view(false).page, Page::Credentials);
         form.denied(Tone::Plain, "Cancelled.");
         assert_eq!(form.view(false).message, Some((Tone::Plain, "Cancelled.".to_owned())));
+    }
+
+    #[test]
+    fn a_layout_can_be_chosen_beside_a_question() {
+        let entry = |id: &str| SessionEntry { id: id.try_into().unwrap(), name: id.try_into().unwrap() };
+        let choices = Choices::new(LAYOUTS[0].1, vec![entry("a"), entry("b")]);
+        let mut form = Form::new(&UserName::try_from("alice").unwrap(), choices);
+        assert!(form.view(false).choices.session.is_some());
+        form.ask(Prompt::Hidden, "Code:");
+        type_text(&mut form, "12");
+        form.key(Key::BackTab);
+        let view = form.view(false);
+        assert_eq!((view.focused, view.choices.session), (Some(Target::Menu(What::Layout)), None));
+        for open in [Key::Enter, Key::Char(' '), Key::Down] {
+            assert_eq!(form.key(open), Action::None);
+            assert!(form.view(false).choices.menu.is_some());
+            assert_eq!(form.key(Key::Escape), Action::None, "the menu is left, not the question");
+        }
+        form.key(Key::Enter);
+        type_text(&mut form, "german");
+        assert_eq!((form.key(Key::Enter), form.choices().layout().layout), (Action::Layout, "de"));
+        // Back at the answer, which is what it was.
+        form.key(Key::Tab);
+        assert_eq!(form.key(Key::Enter), Action::Answer);
+        assert_eq!(form.take_answer().unwrap().expose(), b"12");
     }
 
     #[test]

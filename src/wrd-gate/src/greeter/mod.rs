@@ -227,6 +227,11 @@ impl Greeter {
         self.reading = Some(Deadline::after(READING));
     }
 
+    /// The keyboard layout that the user chose, by its Windows identifier.
+    pub fn chosen_layout(&self) -> Option<u32> {
+        self.form.choices().chosen_layout()
+    }
+
     /// Draws and sends tiles while the client takes them.
     fn paint(&mut self, client: &mut Client, left: Option<u64>) -> Result<(), ClientError> {
         self.screen.update(View { left, ..self.form.view(self.keyboard.caps_lock()) });

@@ -22,6 +22,11 @@ pub fn xkb(keyboard: Keyboard) -> LayoutName {
     exact.or_else(language).or_else(primary).map_or(US, |(_, name)| *name)
 }
 
+/// The layout of exactly this identifier: of one that was chosen from the list, where nothing is to be guessed.
+pub fn listed(klid: u32) -> Option<LayoutName> {
+    LAYOUTS.iter().find(|(id, _)| *id == klid).map(|(_, name)| *name)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -54,6 +59,16 @@ mod tests {
     #[test]
     fn a_korean_keyboard_is_korean_whatever_the_layout_says() {
         assert_eq!(xkb(Keyboard { layout: 0x0409, kind: 8, subtype: 6 }).layout, "kr");
+    }
+
+    #[test]
+    fn what_was_chosen_is_in_the_list_or_nothing() {
+        for (id, name) in LAYOUTS {
+            assert_eq!(listed(*id), Some(*name));
+        }
+        for id in [0, 9, 0x0009_0407, 0xe001_0411, u32::MAX] {
+            assert_eq!(listed(id), None, "{id:#x}");
+        }
     }
 
     #[test]
