@@ -9,9 +9,9 @@
 use crate::framing::is_fast_path;
 use crate::pdu::{self, Slow};
 use ironrdp_acceptor::{Acceptor, AcceptorState, ConnectorError, DesktopSize};
-use ironrdp_connector::{Sequence, state_downcast};
+use ironrdp_connector::{ConnectorErrorExt as _, Sequence, state_downcast};
 use ironrdp_core::{WriteBuf, decode};
-use ironrdp_pdu::nego::{ConnectionRequest, SecurityProtocol};
+use ironrdp_pdu::nego::{ConnectionConfirm, ConnectionRequest, ResponseFlags, SecurityProtocol};
 use ironrdp_pdu::rdp::capability_sets as caps;
 use ironrdp_pdu::x224::X224;
 use wrd_proto::gate::Security;
@@ -179,12 +179,28 @@ pub(crate) fn step(acceptor: &mut Acceptor, input: &[u8], output: &mut Vec<u8>) 
     };
     let mut buffer = WriteBuf::new();
     let result = acceptor.step(input, None, &mut buffer);
+    if result.is_ok()
+        && requested.is_some()
+        && let Some(protocol) = agreed(acceptor)
+    {
+        buffer = confirm(protocol)?;
+    }
     output.extend_from_slice(buffer.filled());
     match (result, requested) {
         (Ok(_), _) => Ok(()),
         (Err(_), Some(requested)) if !buffer.filled().is_empty() => Err(DriveError::NoCommonSecurity { requested }),
         (Err(error), _) => Err(DriveError::Refused(error)),
     }
+}
+
+/// The answer to a connection request (MS-RDPBCGR 2.2.1.2.1). The acceptor's own does not say that there is a graphics
+/// pipeline, as a server that has one should.
+fn confirm(protocol: SecurityProtocol) -> Result<WriteBuf, DriveError> {
+    let flags = ResponseFlags::EXTENDED_CLIENT_DATA_SUPPORTED | ResponseFlags::DYNVC_GFX_PROTOCOL_SUPPORTED;
+    let mut buffer = WriteBuf::new();
+    ironrdp_core::encode_buf(&X224(ConnectionConfirm::Response { flags, protocol }), &mut buffer)
+        .map_err(|error| DriveError::Refused(ConnectorError::encode(error)))?;
+    Ok(buffer)
 }
 
 /// What is wanted from outside in the present state; `None` where a step needs nothing.
@@ -401,6 +417,8 @@ mod tests {
         let pdu = request(SecurityProtocol::SSL | SecurityProtocol::HYBRID);
         let waiting = drive(&mut acceptor, Some(&pdu), Pause::BeforeLicensing, &mut output).unwrap();
         assert_eq!(waiting, Waiting::ForTls);
+        // RDP_NEG_RSP (2): extended client data and the graphics pipeline (3), SSL (1); MS-RDPBCGR 2.2.1.2.1.
+        assert_eq!(output[11..], [2, 3, 8, 0, 1, 0, 0, 0]);
         assert!(drive(&mut acceptor, Some(&pdu), Pause::BeforeLicensing, &mut output).is_err());
         tls_is_up(&mut acceptor);
         let waiting = drive(&mut acceptor, None, Pause::BeforeLicensing, &mut output).unwrap();
