@@ -218,7 +218,7 @@ fn protocol() -> Result<(), Failure> {
         sign(policy)?.says(GATE, &gate::ToMonitor::NtlmChallenge)?.says(GATE, &gate::ToMonitor::NtlmProof(proof(user)?))
     };
     let begin = || sign(0)?.says(GATE, &gate::ToMonitor::OpenLogin);
-    let denied = leader::FromLeader::Denied { user: "alice".parse_text()?, text: "no".parse_text()? };
+    let denied = leader::FromLeader::Denied { user: "alice".parse_text()?, text: "no".parse_text()?, pause_ms: 2000 };
     let info = SessionInfo {
         uid,
         user: "alice".parse_text()?,
@@ -466,6 +466,7 @@ fn connection() -> Result<(), Failure> {
         max_width: size.width,
         max_height: size.height,
         progress: Progress::Licensing,
+        layout: None,
         pdus: Vec::new(),
     };
     let mut transcript_done = false;
@@ -513,7 +514,7 @@ fn connection() -> Result<(), Failure> {
     }
     write("client_settings", "client", pdus.get(1).ok_or("the client said too little")?)?;
     write("transcript", "licensing", &wrd_sys::channel::encode(&transcript)?)?;
-    transcript.progress = Progress::Deactivated;
+    (transcript.progress, transcript.layout) = (Progress::Deactivated, Some(0x0407));
     write("transcript", "deactivated", &wrd_sys::channel::encode(&transcript)?)?;
     let all = pdus.clone();
     let active = pdus.split_off(transcript.pdus.len()).concat();

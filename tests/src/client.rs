@@ -2,7 +2,7 @@
 
 use crate::machine::{Machine, shots};
 use crate::screen::Picture;
-use crate::{eventually, poll};
+use crate::{PATIENCE, eventually, poll};
 use anyhow::{Context, bail};
 use std::fs;
 use std::process::{Child, Command, Stdio};
@@ -10,6 +10,12 @@ use std::time::Duration;
 
 /// The colour that the tests give the desktop's background.
 pub const DESKTOP: u32 = 0x2e6f40;
+/// That of an empty terminal.
+const TERMINAL: u32 = 0x242424;
+
+/// That of the login screen's button while it can be pushed, which is while something can be typed; and with the pointer
+/// on it.
+const LIT: [u32; 2] = [0x3b82d6, 0x5296e4];
 
 /// How pictures reach the client.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -90,12 +96,13 @@ impl<'m> Client<'m> {
         let (width, height) = (options.width, options.height);
         machine.sh(&format!(
             "mkdir -p {dir}; cd {dir}; \
-             Xvfb :{number} -screen 0 {width}x{height}x24 -fbdir {dir} -noreset -nocursor -nolisten tcp \
+             Xvfb :{number} -screen 0 {width}x{height}x24 -fbdir {dir} -noreset -nocursor -nolisten tcp -r \
                >{dir}/xvfb.log 2>&1 </dev/null & echo $! >{dir}/xvfb.pid; \
-             i=0; until xdpyinfo -display :{number} >/dev/null 2>&1; do sleep .05; i=$((i+1)); [ $i -lt 200 ]; done"
+             i=0; until xdpyinfo -display :{number} >/dev/null 2>&1; do \
+               sleep .05; i=$((i+1)); [ $i -lt 1000 ] || {{ cat {dir}/xvfb.log; exit 1; }}; done"
         ))?;
         let mut words: Vec<String> =
-            ["xfreerdp3", "/cert:ignore", "-decorations", "-auto-reconnect", "/log-level:INFO", "/timeout:20000"]
+            ["/cert:ignore", "-decorations", "-auto-reconnect", "/log-level:INFO", "/timeout:60000"]
                 .map(str::to_owned)
                 .to_vec();
         words.push(format!("/v:{}", options.server));
@@ -107,7 +114,8 @@ impl<'m> Client<'m> {
         words.push(graphics.to_owned());
         words.extend(options.more.iter().cloned());
         let quoted: Vec<String> = words.iter().map(|word| format!("'{word}'")).collect();
-        let script = format!("echo $$ >{dir}/pid; exec {} >{dir}/log 2>&1", quoted.join(" "));
+        // What it says is in its log at once, not a few thousand bytes later.
+        let script = format!("echo $$ >{dir}/pid; exec stdbuf -oL xfreerdp3 {} >{dir}/log 2>&1", quoted.join(" "));
         let process = machine
             .command(&["sh", "-c", &script])
             .env("DISPLAY", format!(":{number}"))
@@ -115,7 +123,13 @@ impl<'m> Client<'m> {
             .stdin(Stdio::null())
             .spawn()
             .context("cannot enter the machine")?;
-        Ok(Self { machine, number, process, options })
+        let client = Self { machine, number, process, options };
+        // Which ends it when this is dropped.
+        let pid = machine.path(&format!("{dir}/pid"));
+        eventually("the client to be started", PATIENCE, || {
+            Ok(fs::metadata(&pid).is_ok_and(|pid| pid.len() > 0).then_some(()))
+        })?;
+        Ok(client)
     }
 
     /// Starts a client and waits for the desktop.
@@ -157,8 +171,50 @@ impl<'m> Client<'m> {
         Ok(())
     }
 
+    /// Waits until something can be typed on the login screen: not while that waits for a word of the server's.
+    pub fn wait_for_input(&mut self) -> anyhow::Result<()> {
+        self.wait_for_greeter()?;
+        self.wait_for_input_after(None)
+    }
+
+    /// The same behind something that was typed there, of which this was the picture.
+    pub fn wait_for_input_after(&mut self, typed: Option<&Picture>) -> anyhow::Result<()> {
+        // The server's word may come before the screen has shown that it waits for one.
+        let good = |screen: &Picture| {
+            LIT.iter().map(|colour| screen.share_of(*colour)).sum::<f32>() > 0.006 && Some(screen) != typed
+        };
+        let what = "a login screen to type on";
+        loop {
+            self.wait_for_screen(what, good)?;
+            // Half of it may have been drawn.
+            if good(&self.settle()?) {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Types something on the login screen, sees it there and presses Return. What it looked like before that.
+    pub fn enter(&mut self, text: &str) -> anyhow::Result<Picture> {
+        if !text.is_empty() {
+            let before = self.settle()?;
+            self.type_text(text)?;
+            self.wait_for_screen("what is typed", |screen| *screen != before)?;
+        }
+        let typed = self.settle()?;
+        self.key("Return")?;
+        Ok(typed)
+    }
+
+    /// Waits until the desktop shows a terminal, which has the keyboard as soon as the pointer is on it.
+    pub fn wait_for_terminal(&mut self) -> anyhow::Result<()> {
+        let (x, y) = (self.options.width / 2, self.options.height / 2);
+        self.wait_for_screen("a terminal", |screen| screen.at(x, y) == TERMINAL)?;
+        self.settle()?;
+        self.xdotool(&["mousemove", &x.to_string(), &y.to_string()])
+    }
+
     pub fn wait_for_screen(&mut self, what: &str, good: impl Fn(&Picture) -> bool) -> anyhow::Result<()> {
-        let waited = poll(what, Duration::from_secs(20), Duration::from_millis(50), || {
+        let waited = poll(what, PATIENCE, Duration::from_millis(50), || {
             if let Some(code) = self.exit_code()? {
                 bail!("the client ended with {code} instead of showing {what}:\n{}", self.log());
             }
@@ -175,7 +231,7 @@ impl<'m> Client<'m> {
     pub fn settle(&self) -> anyhow::Result<Picture> {
         let mut last = self.screen()?;
         let mut same = 0;
-        poll("the screen to come to rest", Duration::from_secs(15), Duration::from_millis(100), || {
+        poll("the screen to come to rest", PATIENCE, Duration::from_millis(100), || {
             let now = self.screen()?;
             same = if now == last { same + 1 } else { 0 };
             last = now;
@@ -227,7 +283,7 @@ impl<'m> Client<'m> {
 
     /// Waits until the client has ended of itself, and with which code.
     pub fn wait_exit(&mut self) -> anyhow::Result<i32> {
-        eventually("the client to end", Duration::from_secs(20), || self.exit_code())
+        eventually("the client to end", PATIENCE, || self.exit_code())
             .with_context(|| format!("its log ends with:\n{}", tail(&self.log(), 15)))
     }
 

@@ -19,6 +19,10 @@ pub mod typist;
 use anyhow::bail;
 use std::time::{Duration, Instant};
 
+/// Longer than anything takes on the slowest and busiest machine. Nobody ever waits for it to pass, but in a test that
+/// fails.
+pub const PATIENCE: Duration = Duration::from_secs(90);
+
 /// Asks until the answer is there; `what` says what was waited for.
 pub fn eventually<T>(what: &str, limit: Duration, ask: impl FnMut() -> anyhow::Result<Option<T>>) -> anyhow::Result<T> {
     poll(what, limit, Duration::from_millis(100), ask)

@@ -1,6 +1,6 @@
 //! One throw-away Debian 13 machine: booted, entered, powered off, forgotten.
 
-use crate::{eventually, expect_in};
+use crate::{PATIENCE, eventually, expect_in};
 use anyhow::{Context, bail, ensure};
 use std::fs;
 use std::os::unix::fs::MetadataExt;
@@ -74,7 +74,7 @@ impl Machine {
             .spawn()
             .context("cannot run setpriv")?;
         let mut machine = Self { init: 0, supervisor, dir };
-        machine.init = eventually("the machine to boot", Duration::from_secs(60), || {
+        machine.init = eventually("the machine to boot", 2 * PATIENCE, || {
             if let Some(status) = machine.supervisor.try_wait()? {
                 let log = fs::read_to_string(machine.dir.join("boot.log")).unwrap_or_default();
                 bail!("the machine ended while it booted ({status}): {log}");
@@ -168,8 +168,7 @@ impl Machine {
 
     /// Waits until the journal says `part` behind a mark.
     pub fn wait_journal(&self, mark: &Mark, part: &str) -> anyhow::Result<()> {
-        let said =
-            eventually("the journal", Duration::from_secs(10), || Ok(self.journal(mark)?.contains(part).then_some(())));
+        let said = eventually("the journal", PATIENCE, || Ok(self.journal(mark)?.contains(part).then_some(())));
         if said.is_err() {
             expect_in("the journal", part, &self.journal(mark)?)?;
         }

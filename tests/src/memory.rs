@@ -3,6 +3,7 @@
 //! Always true: a secret is looked for in pieces, since memory that is freed loses its first bytes and keeps the rest.
 //! Deliberately absent: registers, and what the kernel holds in sockets.
 
+use crate::processes::has_ended;
 use anyhow::Context;
 use std::fs::{self, File};
 use std::os::unix::fs::FileExt;
@@ -75,11 +76,12 @@ pub fn search(place: &str, bytes: &[u8], needles: &[Needle]) -> Vec<Find> {
 
 /// All that is found in what a process has written to its memory. Where it has just ended there is nothing.
 pub fn search_process(process: &Path, needles: &[Needle]) -> anyhow::Result<Vec<Find>> {
-    let memory = match File::open(process.join("mem")) {
-        Err(_) if !process.exists() => return Ok(Vec::new()),
-        memory => memory.with_context(|| format!("memory of {}", process.display()))?,
+    let opened = File::open(process.join("mem"))
+        .and_then(|memory| fs::read_to_string(process.join("maps")).map(|maps| (memory, maps)));
+    let (memory, maps) = match opened {
+        Err(_) if has_ended(process) => return Ok(Vec::new()),
+        opened => opened.with_context(|| format!("memory of {}", process.display()))?,
     };
-    let maps = fs::read_to_string(process.join("maps")).with_context(|| format!("maps of {}", process.display()))?;
     let longest = needles.iter().map(|needle| needle.bytes.len()).max().unwrap_or(0);
     let mut found = Vec::new();
     for line in maps.lines() {

@@ -68,6 +68,11 @@ pub fn descriptors(process: &Path) -> anyhow::Result<usize> {
     Ok(fs::read_dir(process.join("fd"))?.count())
 }
 
+/// Whether a process runs no more, though its parent may not have taken note of that.
+pub fn has_ended(process: &Path) -> bool {
+    fs::read_to_string(process.join("status")).map_or(true, |status| status.contains("zombie"))
+}
+
 /// The number behind a name at the beginning of a line.
 pub fn field(text: &str, name: &str) -> u64 {
     let line = text.lines().find_map(|line| line.strip_prefix(name));

@@ -2,10 +2,9 @@
 //! arrives is exactly what was typed, or something was felt.
 
 use crate::client::{Client, Options};
-use crate::eventually;
 use crate::keyboard::{Keyboard, LETTERS};
 use crate::machine::Machine;
-use crate::server;
+use crate::{PATIENCE, eventually, server};
 use anyhow::{Context, bail, ensure};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -13,8 +12,6 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-/// Longer than anything takes on the slowest machine.
-const PATIENCE: Duration = Duration::from_secs(60);
 /// Some 25 letters a second, which nobody types.
 const PAUSE: Duration = Duration::from_millis(40);
 

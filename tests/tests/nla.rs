@@ -4,8 +4,9 @@ use anyhow::{Context, ensure};
 use std::process::ExitCode;
 use std::time::Duration;
 use wrd_tests::client::{Client, DESKTOP, Options};
-use wrd_tests::machine::{Init, Machine};
+use wrd_tests::machine::{Build, Init, Machine};
 use wrd_tests::runner::Plan;
+use wrd_tests::strangers::{Attack, Street};
 use wrd_tests::{eventually, expect_eq, expect_in, runner, server};
 
 fn main() -> ExitCode {
@@ -17,6 +18,7 @@ fn main() -> ExitCode {
             ("nla_finds_the_same_session", nla_finds_the_same_session),
             ("a_wrong_password_is_refused_and_counted", a_wrong_password_is_refused_and_counted),
             ("an_unknown_user_is_refused_the_same_way", an_unknown_user_is_refused_the_same_way),
+            ("guesses_are_held_against_their_source", guesses_are_held_against_their_source),
             ("the_policy_decides_what_clients_get", the_policy_decides_what_clients_get),
             ("an_expired_account_is_told_on_the_screen", an_expired_account_is_told_on_the_screen),
             ("a_locked_password_is_told_on_the_screen", a_locked_password_is_told_on_the_screen),
@@ -87,6 +89,7 @@ fn who_is_not_enrolled_logs_in_by_tls(machine: &Machine) -> anyhow::Result<()> {
 
 fn who_is_enrolled_logs_in_by_nla(machine: &Machine) -> anyhow::Result<()> {
     enrol(machine, "alice")?;
+    let mark = machine.mark()?;
     let client = Client::login(machine, nla("alice"))?;
     client.settle()?;
     client.shot("nla-desktop");
@@ -95,7 +98,10 @@ fn who_is_enrolled_logs_in_by_nla(machine: &Machine) -> anyhow::Result<()> {
     // HYBRID_EX, too, which waits for a result behind the credentials.
     let client = Client::login(machine, nla("alice").more("/sec:ext"))?;
     drop(client);
-    server::clear(machine)
+    server::clear(machine)?;
+    // There is no audit in a container, which is nothing to tell at each login.
+    ensure!(!machine.journal(&mark)?.contains("audit record"), "{}", machine.journal(&mark)?);
+    Ok(())
 }
 
 fn nla_finds_the_same_session(machine: &Machine) -> anyhow::Result<()> {
@@ -132,6 +138,50 @@ fn a_wrong_password_is_refused_and_counted(machine: &Machine) -> anyhow::Result<
 fn an_unknown_user_is_refused_the_same_way(machine: &Machine) -> anyhow::Result<()> {
     refused(machine, nla("nobody-here").password("wrong"), "nobody-here")?;
     refused(machine, nla("root").password("wrong"), "root")
+}
+
+/// Has a source try wrong passwords of `user`, each with a connection of its own; how many were refused by NLA. The others
+/// got no answer.
+fn guess(machine: &Machine, street: Street, (attempts, user): (&str, &str)) -> anyhow::Result<usize> {
+    let words = ["answers", "--nla", "--attempts", attempts, "--user", user];
+    let told = Attack::start(machine, Build::Dev, &[street.four(1)], &words)?.finish()?;
+    Ok(told[user].as_array().with_context(|| told.to_string())?.len())
+}
+
+fn guesses_are_held_against_their_source(machine: &Machine) -> anyhow::Result<()> {
+    enrol(machine, "carol")?;
+    let (bad, other) = (Street(145), Street(146));
+    let mark = machine.mark()?;
+    // Four at the same time, each of which costs five seconds: fifteen are enough.
+    expect_eq("guesses that were judged", guess(machine, bad, ("4", "carol"))?, 4)?;
+    expect_eq("guesses of a source with a bad name", guess(machine, bad, ("4", "carol"))?, 0)?;
+    // Whoever there is no such user for, and a name that would like to be an address.
+    let names = ["nobody-here", "x\" rhost=198.51.100.99 user=\"y", "x\\\" rhost=198.51.100.98 user=\"y"];
+    for name in names {
+        expect_eq("guesses of another source", guess(machine, other, ("1", name))?, 1)?;
+    }
+    // Carol has another address, and nothing is held against her.
+    drop(Client::login(machine, nla("carol"))?);
+    server::clear(machine)?;
+
+    let journal = machine.journal(&mark)?;
+    let lines = |parts: [&str; 2]| journal.lines().filter(|line| parts.iter().all(|part| line.contains(part))).count();
+    let denied = "authentication failure; rhost=198.19.34.1 user=\"carol\"";
+    expect_eq("lines", lines([denied, "reason=\"NLA: wrong password, or nobody is enrolled by that name\""]), 4)?;
+    ensure!(lines(["admission: refused; rhost=198.19.34.1 ", "reason=penalty"]) > 0, "{journal}");
+    expect_eq("refusals of others", lines(["admission: refused; ", "198.19.36."]), 0)?;
+
+    // The filter that is shipped finds each of them, and by the right address.
+    let filter = "/etc/fail2ban/filter.d/wrd-dm.conf";
+    let matched = machine.sh(&format!("sed -n 's/^journalmatch = //p' {filter}"))?;
+    machine.sh(&format!("journalctl --sync; journalctl {matched} -o short >/tmp/nla.log"))?;
+    let found = machine.sh(&format!("fail2ban-regex --out ip /tmp/nla.log {filter}; rm /tmp/nla.log"))?;
+    let count = |address: &str| found.lines().filter(|line| line.trim() == address).count();
+    for (address, times) in [("198.19.34.1", 4), ("198.19.36.1", names.len())] {
+        expect_eq(address, count(address), times).with_context(|| found.clone())?;
+    }
+    ensure!(!found.contains("198.51.100."), "a name was taken for an address: {found}");
+    Ok(())
 }
 
 /// The client finds nothing to agree on.

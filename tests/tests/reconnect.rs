@@ -6,9 +6,10 @@ use std::process::ExitCode;
 use std::time::Duration;
 use wrd_tests::client::{Client, Options};
 use wrd_tests::machine::{Build, Init, Machine, Mark};
+use wrd_tests::rogue::Rogue;
 use wrd_tests::runner::Plan;
 use wrd_tests::strangers::{Attack, Street};
-use wrd_tests::{eventually, expect_eq, expect_in, runner, server};
+use wrd_tests::{PATIENCE, eventually, expect_eq, expect_in, runner, server};
 
 fn main() -> ExitCode {
     runner::run(
@@ -19,6 +20,7 @@ fn main() -> ExitCode {
             ("freerdp_comes_back_after_nla", freerdp_comes_back_after_nla),
             ("a_cookie_is_good_once", a_cookie_is_good_once),
             ("a_cookie_that_is_wrong_counts_against_its_source", a_cookie_that_is_wrong_counts_against_its_source),
+            ("a_gate_taken_over_shows_one_cookie_once", a_gate_taken_over_shows_one_cookie_once),
             ("a_cookie_is_good_for_a_while", a_cookie_is_good_for_a_while),
             ("whoever_leaves_takes_the_cookie_along", whoever_leaves_takes_the_cookie_along),
             ("an_account_that_may_not_be_used_is_told_why", an_account_that_may_not_be_used_is_told_why),
@@ -45,8 +47,10 @@ fn restore(machine: &Machine) -> anyhow::Result<()> {
 
 /// Nothing is held against the clients of these tests, but in one of them.
 fn configure(machine: &Machine, login: &str) -> anyhow::Result<()> {
-    let exempt = "[admission]\nexempt = [\"192.0.2.0/24\", \"198.18.0.0/16\"]\n";
-    let text = format!("[desktop]\nbackground = \"#2e6f40\"\n{exempt}[login]\n{login}\n");
+    let exempt = "[admission]\nexempt = [\"127.0.0.0/8\", \"192.0.2.0/24\", \"198.18.0.0/16\"]\n";
+    // Three are enough, however long it takes to come again.
+    let penalty = "penalty_denied_seconds = 120\npenalty_min_seconds = 300\n";
+    let text = format!("[desktop]\nbackground = \"#2e6f40\"\n{exempt}{penalty}[login]\n{login}\n");
     machine.write("/etc/wrd-dm/wrd-dm.toml", &text)?;
     machine.sh("systemctl restart wrd-dm.service")?;
     Ok(())
@@ -55,16 +59,27 @@ fn configure(machine: &Machine, login: &str) -> anyhow::Result<()> {
 /// A FreeRDP that knows no password: its user has typed that on the login screen.
 fn typed<'m>(machine: &'m Machine, options: Options) -> anyhow::Result<Client<'m>> {
     let password = options.password.clone();
-    let options = options.password("").more("+auto-reconnect").more("/auto-reconnect-max-retries:3");
+    let options = comes_back(options.password("")).more("/auto-reconnect-max-retries:3");
     let mut client = Client::start(machine, options)?;
-    client.wait_for_greeter()?;
-    client.type_text(&password)?;
-    client.key("Return")?;
+    client.wait_for_input()?;
+    client.enter(&password)?;
     client.wait_for_desktop()?;
     server::wait_state(machine, "alice", "connected")?;
-    // What its session says once it is active has come by now.
-    client.settle()?;
+    has_cookies(&client, 1)?;
     Ok(client)
+}
+
+/// A FreeRDP that comes back, and tells of the cookies that it is given.
+fn comes_back(options: Options) -> Options {
+    options.more("+auto-reconnect").more("/log-level:DEBUG")
+}
+
+/// Waits until a client has been given its cookie this many times: each time that a session takes it, some time after its
+/// screen is there.
+fn has_cookies(client: &Client<'_>, count: usize) -> anyhow::Result<()> {
+    eventually("the client's cookie", PATIENCE, || {
+        Ok((client.log().matches("ServerAutoReconnectCookie").count() >= count).then_some(()))
+    })
 }
 
 /// Cuts the line: nobody has the time to say anything.
@@ -85,11 +100,11 @@ fn freerdp_comes_back_by_itself(machine: &Machine) -> anyhow::Result<()> {
     let mut client = typed(machine, Options::user("alice"))?;
     let worker = server::worker(machine, "alice")?;
     // Again and again: each return has a cookie for the next one.
-    for _ in 0..3 {
+    for times in 2..5 {
         let mark = machine.mark()?;
         cut(machine)?;
         is_back(machine, &mut client, &mark, worker)?;
-        client.settle()?;
+        has_cookies(&client, times)?;
         let journal = machine.journal(&mark)?;
         ensure!(!journal.contains(DENIED) && !journal.contains("logged in;"), "{journal}");
     }
@@ -105,7 +120,7 @@ fn freerdp_comes_back_to_a_restarted_monitor(machine: &Machine) -> anyhow::Resul
     // The new one knows no cookies, and gives new ones to clients that are attached.
     machine.sh("systemctl restart wrd-dm.service")?;
     machine.wait_journal(&mark, "session found")?;
-    client.settle()?;
+    has_cookies(&client, 2)?;
     cut(machine)?;
     is_back(machine, &mut client, &mark, worker)?;
     drop(client);
@@ -116,10 +131,9 @@ fn freerdp_comes_back_after_nla(machine: &Machine) -> anyhow::Result<()> {
     configure(machine, "security = \"nla-required\"")?;
     let output = machine.try_sh_as("alice", "echo pw-alice | wrdctl enroll")?;
     ensure!(output.status.success(), "wrdctl enroll: {}", String::from_utf8_lossy(&output.stderr));
-    let options = Options::user("alice").more("/sec:nla").more("+auto-reconnect");
-    let mut client = Client::login(machine, options)?;
+    let mut client = Client::login(machine, comes_back(Options::user("alice").more("/sec:nla")))?;
     server::wait_state(machine, "alice", "connected")?;
-    client.settle()?;
+    has_cookies(&client, 1)?;
     let worker = server::worker(machine, "alice")?;
     let mark = machine.mark()?;
     cut(machine)?;
@@ -157,14 +171,17 @@ fn stolen(machine: &Machine) -> anyhow::Result<String> {
 
 /// Waits until alice has no session.
 fn is_gone(machine: &Machine) -> anyhow::Result<()> {
-    eventually("alice's session to be gone", Duration::from_secs(20), || {
+    eventually("alice's session to be gone", PATIENCE, || {
         Ok(server::session(machine, "alice")?.is_none().then_some(()))
     })
 }
 
-/// Whether a cookie is good for anything now.
+/// Whether a cookie is good for anything now. Only for those that should not be: a session is not waited for as long as it
+/// may take.
 fn is_good(machine: &Machine, cookie: &str) -> anyhow::Result<bool> {
-    Ok(visit(machine, &["--present", cookie])?.is_some())
+    let mark = machine.mark()?;
+    let found = visit(machine, &["--present", cookie, "--seconds", "4"])?;
+    Ok(found.is_some() || machine.journal(&mark)?.contains(BACK))
 }
 
 fn a_cookie_is_good_once(machine: &Machine) -> anyhow::Result<()> {
@@ -177,7 +194,7 @@ fn a_cookie_is_good_once(machine: &Machine) -> anyhow::Result<()> {
     let mark = machine.mark()?;
     ensure!(!is_good(machine, &cookie)?, "a cookie is good twice");
     machine.wait_journal(&mark, "no session has this reconnect cookie now")?;
-    ensure!(is_good(machine, &next)?, "a replay has taken the right cookie away");
+    visit(machine, &["--present", &next])?.context("a replay has taken the right cookie away")?;
     server::clear(machine)
 }
 
@@ -192,28 +209,59 @@ fn a_cookie_that_is_wrong_counts_against_its_source(machine: &Machine) -> anyhow
     for cookie in [&forged, &other, &malformed, &format!("{:056}", 0)] {
         ensure!(!is_good(machine, cookie)?, "{cookie} is good");
     }
-    let journal = machine.journal(&mark)?;
     // What is malformed is no cookie at all.
-    expect_eq("failures", journal.matches(DENIED).count(), 2)?;
+    expect_eq("failures", machine.journal(&mark)?.matches(DENIED).count(), 2)?;
     // A source that goes on with that has a bad name, and nobody looks at what it says any more.
     let (mut tries, mark) = (0, machine.mark()?);
     let street = Street(140);
-    while visit_from(machine, street, &["--present", &forged]).is_ok() {
+    while visit_from(machine, street, &["--present", &forged, "--seconds", "1"]).is_ok() {
         tries += 1;
         ensure!(tries < 20, "a source may guess on and on");
     }
     expect_in("the journal", "admission: refused; rhost=198.19.", &machine.journal(&mark)?)?;
     // Whose cookie it is suffers nothing from that.
-    ensure!(is_good(machine, &cookie)?, "a guess has taken the right cookie away");
+    visit(machine, &["--present", &cookie])?.context("a guess has taken the right cookie away")?;
+    server::clear(machine)
+}
+
+/// Whatever it knows or makes up: it may ask once, before everything else, and a right cookie is used up by that.
+fn a_gate_taken_over_shows_one_cookie_once(machine: &Machine) -> anyhow::Result<()> {
+    let rogue = Rogue::in_place(machine)?;
+    let cookie = stolen(machine)?;
+    let broke = |cookies: &[&str], rule: &str| -> anyhow::Result<Vec<String>> {
+        let mark = machine.mark()?;
+        let told = rogue.play(&format!("signed/reconnect:{}", cookies.join(",")))?;
+        machine.wait_journal(&mark, &format!("reason=\"{rule}"))?;
+        Ok(told)
+    };
+    // Another LogonId, another verifier; and then the right one, which nobody looks at any more.
+    let other = format!("{}ffffffff{}", &cookie[..16], &cookie[24..]);
+    let zeros = format!("{}{:032}", &cookie[..24], 0);
+    for wrong in [&other, &zeros] {
+        let told = broke(&[wrong, &cookie], "Reconnect more than 1 times")?;
+        let answers: Vec<_> = told.iter().filter(|line| line.starts_with("reconnect ")).collect();
+        ensure!(answers == ["reconnect Refused"] && !told.iter().any(|line| line == "login"), "{told:?}");
+    }
+    server::wait_state(machine, "alice", "disconnected")?;
+    let next = visit(machine, &["--present", &cookie])?.context("its gate's offences took a cookie away")?;
+    server::wait_state(machine, "alice", "disconnected")?;
+
+    // The right one, and at once again: it is let in, and ended for the second before it has the session.
+    let told = broke(&[&next, &next], "Reconnect while Login")?;
+    ensure!(told.iter().any(|line| line == "reconnect Granted") && !told.iter().any(|line| line == "link"), "{told:?}");
+    server::wait_state(machine, "alice", "disconnected")?;
+    ensure!(!is_good(machine, &next)?, "a cookie is good twice");
+    drop(rogue);
     server::clear(machine)
 }
 
 fn a_cookie_is_good_for_a_while(machine: &Machine) -> anyhow::Result<()> {
-    configure(machine, "reconnect_seconds = 4")?;
+    // As long as coming back at once may take.
+    configure(machine, "reconnect_seconds = 20")?;
     let cookie = stolen(machine)?;
     let cookie = visit(machine, &["--present", &cookie])?.context("it is no good at once")?;
     server::wait_state(machine, "alice", "disconnected")?;
-    std::thread::sleep(Duration::from_secs(5));
+    std::thread::sleep(Duration::from_secs(21));
     ensure!(!is_good(machine, &cookie)?, "it is good for ever");
     restore(machine)
 }
@@ -259,14 +307,12 @@ fn an_account_that_may_not_be_used_is_told_why(machine: &Machine) -> anyhow::Res
     machine.sh("chage -E 1 alice")?;
     cut(machine)?;
     machine.wait_journal(&mark, "Your account has expired; please contact your system administrator.")?;
-    client.wait_for_greeter()?;
-    client.settle()?;
+    client.wait_for_input()?;
     client.shot("reconnect-expired");
     ensure!(!machine.journal(&mark)?.contains(BACK), "an expired account has come back");
     // It was nobody's fault but the account's.
     machine.sh("chage -E -1 alice")?;
-    client.type_text("pw-alice")?;
-    client.key("Return")?;
+    client.enter("pw-alice")?;
     client.wait_for_desktop()?;
     drop(client);
     server::clear(machine)
@@ -276,12 +322,15 @@ fn it_can_be_switched_off(machine: &Machine) -> anyhow::Result<()> {
     let cookie = stolen(machine)?;
     // Without a restart, which would forget it anyhow.
     let file = "/etc/wrd-dm/wrd-dm.toml";
+    let mark = machine.mark()?;
     machine
         .sh(&format!("sed -i 's/^\\[login\\]/&\\nreconnect_seconds = 0/' {file}; systemctl reload wrd-dm.service"))?;
-    eventually("the cookie to be worth nothing", Duration::from_secs(10), || {
-        Ok((!is_good(machine, &cookie)?).then_some(()))
-    })?;
-    expect_eq("a cookie of a session", visit(machine, &PASSWORD)?, None)?;
+    machine.wait_journal(&mark, "configuration read")?;
+    ensure!(!is_good(machine, &cookie)?, "a cookie is good though there are none");
+    let mark = machine.mark()?;
+    let given = visit(machine, &[&PASSWORD[..], &["--seconds", "10"]].concat())?;
+    machine.wait_journal(&mark, "attached to the session")?;
+    expect_eq("a cookie of a session", given, None)?;
     server::wait_state(machine, "alice", "disconnected")?;
     restore(machine)
 }
@@ -295,6 +344,7 @@ fn nobody_else_sees_a_cookie(machine: &Machine) -> anyhow::Result<()> {
     let mark = machine.mark()?;
     let cookie = stolen(machine)?;
     let again = visit(machine, &["--present", &cookie])?.context("a cookie is no good")?;
+    machine.wait_journal(&mark, BACK)?;
     let journal = machine.journal(&mark)?;
     machine.sh("rm -r /run/systemd/system/wrd-dm.service.d /run/systemd/system/wrd-leader.service.d
          systemctl daemon-reload; systemctl restart wrd-dm.service wrd-leader.service")?;

@@ -14,6 +14,8 @@ fn main() -> ExitCode {
         &Plan { init: Init::Systemd, prepare, restore: server::restore },
         &[
             ("another_layout_types_other_letters", another_layout_types_other_letters),
+            ("the_session_has_the_layout_that_was_chosen", the_session_has_the_layout_that_was_chosen),
+            ("a_layout_is_chosen_beside_a_question", a_layout_is_chosen_beside_a_question),
             ("a_layout_is_chosen_by_mouse", a_layout_is_chosen_by_mouse),
             ("a_session_is_chosen", a_session_is_chosen),
             ("a_password_can_be_revealed", a_password_can_be_revealed),
@@ -59,6 +61,79 @@ fn another_layout_types_other_letters(machine: &Machine) -> anyhow::Result<()> {
     client.wait_for_desktop()?;
     server::wait_state(machine, "zoe", "connected")?;
     Ok(())
+}
+
+/// Types a command into the terminal that the desktop has opened, by keys that are elsewhere on a German keyboard, and
+/// waits for the file it makes.
+fn make_in_terminal(machine: &Machine, client: &Client<'_>, typed: &str, made: &str) -> anyhow::Result<()> {
+    machine.sh("rm -f /home/zoe/[yz]*")?;
+    eventually("foot to run", Duration::from_secs(10), || {
+        Ok(machine.try_sh("pgrep -u zoe -x foot")?.status.success().then_some(()))
+    })?;
+    client.xdotool(&["mousemove", "512", "384"])?;
+    client.settle()?;
+    client.type_text(&format!("touch {typed}"))?;
+    client.key("Return")?;
+    eventually(&format!("{made} to be made"), Duration::from_secs(5), || {
+        Ok(machine.path(&format!("/home/zoe/{made}")).exists().then_some(()))
+    })
+}
+
+/// From the first login on, also for a client that comes back without a choice; and until there is another.
+fn the_session_has_the_layout_that_was_chosen(machine: &Machine) -> anyhow::Result<()> {
+    server::clear(machine)?;
+    let options = || Options::user("zoe").more("/kbd:layout:0x0409");
+    for (layout, password, typed, made) in [
+        (Some("german"), "yebra", "yz", "zy"),
+        (None, "zebra", "yyz", "zzy"),
+        (Some("english (us"), "zebra", "yz", "yz"),
+    ] {
+        let mut client = match layout {
+            None => Client::start(machine, options().password(password))?,
+            Some(layout) => {
+                let client = screen(machine, options())?;
+                // Past the button, to what opens the layouts; and back to the password.
+                for key in ["Tab", "Tab", "Return"] {
+                    client.key(key)?;
+                }
+                client.type_text(layout)?;
+                for key in ["Return", "shift+Tab", "shift+Tab"] {
+                    client.key(key)?;
+                }
+                client.type_text(password)?;
+                client.key("Return")?;
+                client
+            }
+        };
+        client.wait_for_desktop()?;
+        make_in_terminal(machine, &client, typed, made)?;
+        client.shot(&format!("screen-layout-typed-{made}"));
+        client.disconnect()?;
+    }
+    server::clear(machine)
+}
+
+/// What is asked there may have to be typed on that keyboard, too.
+fn a_layout_is_chosen_beside_a_question(machine: &Machine) -> anyhow::Result<()> {
+    machine.sh("chage --lastday 0 zoe")?;
+    let mark = machine.mark()?;
+    let mut client = Client::start(machine, Options::user("zoe").password("zebra").more("/kbd:layout:0x0409"))?;
+    machine.wait_journal(&mark, "Current password")?;
+    client.wait_for_greeter()?;
+    client.key("shift+Tab")?;
+    client.settle()?;
+    client.shot("screen-question-layout");
+    client.key("Return")?;
+    client.type_text("german")?;
+    for key in ["Return", "Tab"] {
+        client.key(key)?;
+    }
+    client.type_text("yebra")?;
+    client.key("Return")?;
+    let asked = machine.wait_journal(&mark, "New password");
+    drop(client);
+    machine.sh("chage --lastday -1 zoe")?;
+    asked
 }
 
 fn a_layout_is_chosen_by_mouse(machine: &Machine) -> anyhow::Result<()> {
@@ -113,7 +188,7 @@ fn a_session_is_chosen(machine: &Machine) -> anyhow::Result<()> {
     machine.sh("rm /home/zoe/fancy")?;
     let _client = Client::login(machine, Options::user("zoe").password("zebra"))?;
     wait()?;
-    machine.sh("rm /usr/share/wayland-sessions/fancy.desktop; rm -rf /home/zoe/.local")?;
+    machine.sh("rm /usr/share/wayland-sessions/fancy.desktop; rm -rf /var/lib/wrd-dm/last-session")?;
     Ok(())
 }
 

@@ -26,8 +26,8 @@ fn main() -> ExitCode {
 }
 
 const SESSIONS: &str = "/usr/share/wayland-sessions";
-/// Where alice's choice is kept.
-const MEMORY: &str = "/home/alice/.local/state/wrd-dm/session";
+/// Where the choice of alice, the first user there is, is kept.
+const MEMORY: &str = "/var/lib/wrd-dm/last-session/1000";
 /// What the session "test" leaves when it starts.
 const RAN: &str = "/home/alice/ran";
 
@@ -52,7 +52,7 @@ fn prepare(machine: &Machine) -> anyhow::Result<()> {
 
 /// Back to where `prepare` was.
 fn restore(machine: &Machine) -> anyhow::Result<()> {
-    machine.sh(&format!("rm -rf {RAN} /home/alice/.local/state /tmp/evil*"))?;
+    machine.sh(&format!("rm -rf {RAN} {MEMORY} /tmp/evil*"))?;
     server::restore(machine)
 }
 
@@ -61,8 +61,8 @@ fn install(machine: &Machine, id: &str, keys: &str) -> anyhow::Result<()> {
 }
 
 fn remember(machine: &Machine, id: &str) -> anyhow::Result<()> {
-    machine.write(MEMORY, &format!("{id}\n"))?;
-    machine.sh("chown -R alice: /home/alice/.local").map(drop)
+    machine.sh("install -d -m 0700 /var/lib/wrd-dm/last-session")?;
+    machine.write(MEMORY, &format!("{id}\n"))
 }
 
 /// Has alice log in by a gate that chooses, and go away again.
@@ -92,6 +92,13 @@ fn ended(machine: &Machine) -> anyhow::Result<()> {
 fn log_out(machine: &Machine) -> anyhow::Result<()> {
     machine.sh("wrdctl terminate alice")?;
     ended(machine)
+}
+
+/// What logind calls alice's desktop.
+fn logind_desktop(machine: &Machine) -> anyhow::Result<String> {
+    let session = server::session(machine, "alice")?.context("there is no session")?;
+    let id = session["logind"].as_str().context("logind knows of none")?;
+    Ok(server::properties(machine, id)?.remove("Desktop").unwrap_or_default())
 }
 
 fn what_is_installed_is_offered(machine: &Machine) -> anyhow::Result<()> {
@@ -133,11 +140,9 @@ fn a_choice_is_started_and_remembered(machine: &Machine) -> anyhow::Result<()> {
     expect_in("its environment", "WAYLAND_DISPLAY=wayland-", &found)?;
     let session = server::session(machine, "alice")?.context("there is no session")?;
     expect_eq("wrdctl's desktop", session["desktop"].as_str(), Some("test"))?;
-    let id = server::logind_sessions(machine, "alice")?.pop().context("logind knows of none")?;
-    let desktop = server::properties(machine, &id)?.get("Desktop").cloned();
-    expect_eq("logind's desktop", desktop.as_deref(), Some("test"))?;
-    let memory = machine.sh(&format!("cat {MEMORY}; stat -c %U {MEMORY}"))?;
-    expect_eq("what is remembered", memory.as_str(), "test\nalice")?;
+    expect_eq("logind's desktop", logind_desktop(machine)?.as_str(), "test")?;
+    let memory = machine.sh(&format!("cat {MEMORY}; stat -c '%U %a' {MEMORY} $(dirname {MEMORY})"))?;
+    expect_eq("what is remembered", memory.as_str(), "test\nroot 600\nroot 700")?;
     log_out(machine)?;
 
     // A client that chooses nothing.
@@ -145,6 +150,7 @@ fn a_choice_is_started_and_remembered(machine: &Machine) -> anyhow::Result<()> {
     expect_in("its environment", "DESKTOP_SESSION=test", &ran(machine)?)?;
     client.settle()?;
     client.shot("session-remembered");
+    expect_eq("logind's desktop", logind_desktop(machine)?.as_str(), "test")?;
     drop(client);
     log_out(machine)?;
 
@@ -153,6 +159,7 @@ fn a_choice_is_started_and_remembered(machine: &Machine) -> anyhow::Result<()> {
     ensure!(!machine.path(MEMORY).exists(), "the choice is not forgotten");
     let client = Client::login(machine, Options::user("alice"))?;
     ensure!(!machine.path(RAN).exists(), "the session was started after all");
+    expect_eq("logind's desktop", logind_desktop(machine)?.as_str(), "wrd")?;
     drop(client);
     server::clear(machine)
 }
@@ -220,7 +227,7 @@ fn a_session_that_fails_at_once_is_said_and_forgotten(machine: &Machine) -> anyh
     server::clear(machine)
 }
 
-/// Neither what a gate names nor what stands in the user's file leads anywhere but into the folders.
+/// Neither what a gate names nor what is remembered leads anywhere but into the folders.
 fn a_path_is_no_session(machine: &Machine) -> anyhow::Result<()> {
     machine.write("/tmp/evil.desktop", "[Desktop Entry]\nName=Evil\nExec=touch /tmp/evil-ran\n")?;
     let mark = machine.mark()?;
@@ -237,6 +244,6 @@ fn a_path_is_no_session(machine: &Machine) -> anyhow::Result<()> {
     let _client = Client::login(machine, Options::user("alice"))?;
     expect_in("the journal", "it names no session", &machine.journal(&mark)?)?;
     ensure!(!machine.path("/tmp/evil-ran").exists(), "it was run");
-    machine.sh("rm -rf /tmp/evil* /home/alice/.local/state")?;
+    machine.sh(&format!("rm -rf /tmp/evil* {MEMORY}"))?;
     server::clear(machine)
 }

@@ -3,11 +3,11 @@
 
 use anyhow::{Context, ensure};
 use std::process::{Child, ExitCode, Stdio};
-use std::time::Duration;
 use wrd_tests::client::{Client, Options};
 use wrd_tests::machine::{Init, Machine};
+use wrd_tests::memory::{self, Needle};
 use wrd_tests::runner::Plan;
-use wrd_tests::{eventually, expect_eq, expect_in, runner};
+use wrd_tests::{PATIENCE, eventually, expect_eq, expect_in, processes, runner};
 
 fn main() -> ExitCode {
     runner::run(
@@ -16,6 +16,7 @@ fn main() -> ExitCode {
             ("an_ordinary_user_with_the_printed_password", an_ordinary_user_with_the_printed_password),
             ("control_c_ends_everything", control_c_ends_everything),
             ("root_serves_every_account", root_serves_every_account),
+            ("leaders_of_root_forget_passwords", leaders_of_root_forget_passwords),
             ("the_options_are_explained", the_options_are_explained),
         ],
     )
@@ -55,7 +56,7 @@ impl<'m> Server<'m> {
         machine.sh(&format!("rm -f /tmp/server-{port}.*"))?;
         let process = machine.command(&switch).stdin(Stdio::null()).spawn()?;
         let server = Self { machine, user, port, process };
-        eventually("the server to listen", Duration::from_secs(10), || {
+        eventually("the server to listen", PATIENCE, || {
             Ok(machine.try_sh(&format!("ss -Hltn sport = :{port} | grep -q ."))?.status.success().then_some(()))
         })
         .with_context(|| server.output())?;
@@ -73,7 +74,7 @@ impl<'m> Server<'m> {
 
     /// The value of an option in the ready-to-paste xfreerdp line.
     fn pasted(&self, option: &str) -> anyhow::Result<String> {
-        let output = eventually("the lines to paste", Duration::from_secs(5), || {
+        let output = eventually("the lines to paste", PATIENCE, || {
             let output = self.output();
             Ok(output.contains("mstsc").then_some(output))
         })?;
@@ -87,7 +88,7 @@ impl<'m> Server<'m> {
 
     fn interrupt(&mut self) -> anyhow::Result<i32> {
         self.machine.sh(&format!("kill -INT $(cat /tmp/server-{}.pid)", self.port))?;
-        eventually("the server to end", Duration::from_secs(15), || Ok(self.process.try_wait()?))
+        eventually("the server to end", PATIENCE, || Ok(self.process.try_wait()?))
             .map(|status| status.code().unwrap_or(-1))
     }
 }
@@ -102,15 +103,16 @@ impl Drop for Server<'_> {
     }
 }
 
-fn type_into_terminal(machine: &Machine, client: &Client<'_>, file: &str) -> anyhow::Result<()> {
-    eventually("a terminal", Duration::from_secs(10), || {
-        Ok(machine.try_sh("pgrep -x foot")?.status.success().then_some(()))
-    })?;
-    client.settle()?;
-    client.xdotool(&["mousemove", "500", "400"])?;
+fn type_into_terminal(machine: &Machine, client: &mut Client<'_>, file: &str) -> anyhow::Result<()> {
+    client.wait_for_terminal()?;
     client.type_text(&format!("touch {file}"))?;
     client.key("Return")?;
-    eventually(file, Duration::from_secs(5), || Ok(machine.path(file).exists().then_some(())))
+    eventually(file, PATIENCE, || Ok(machine.path(file).exists().then_some(())))
+}
+
+/// The one that is not of a program it is about to start.
+fn worker(machine: &Machine) -> anyhow::Result<String> {
+    machine.sh("pgrep -o -x wrd-session")
 }
 
 fn an_ordinary_user_with_the_printed_password(machine: &Machine) -> anyhow::Result<()> {
@@ -126,21 +128,21 @@ fn an_ordinary_user_with_the_printed_password(machine: &Machine) -> anyhow::Resu
     // Somebody else's password and somebody else's name are no way in.
     for options in [server.options("alice", "pw-alice"), server.options("bob", &password)] {
         let mut wrong = Client::start(machine, options)?;
-        wrong.wait_for_greeter()?;
+        wrong.wait_for_input()?;
         ensure!(!machine.try_sh("pgrep -x wrd-session")?.status.success(), "a session for the wrong credentials");
     }
 
-    let client = Client::login(machine, server.options("alice", &password))?;
-    type_into_terminal(machine, &client, "/tmp/typed-standalone")?;
+    let mut client = Client::login(machine, server.options("alice", &password))?;
+    type_into_terminal(machine, &mut client, "/tmp/typed-standalone")?;
     client.shot("standalone");
     expect_eq("who typed", machine.sh("stat -c %U /tmp/typed-standalone")?.as_str(), "alice")?;
-    let worker = machine.sh("pgrep -x wrd-session")?;
-    expect_eq("whose worker", machine.sh(&format!("stat -c %U /proc/{worker}"))?.as_str(), "alice")?;
+    let before = worker(machine)?;
+    expect_eq("whose worker", machine.sh(&format!("stat -c %U /proc/{before}"))?.as_str(), "alice")?;
     client.disconnect()?;
     let again = Client::login(machine, server.options("alice", &password).size(800, 600).bitmaps())?;
-    expect_eq("the worker", machine.sh("pgrep -x wrd-session")?, worker)?;
+    expect_eq("the worker", worker(machine)?, before)?;
     // The password is nowhere that others can read.
-    let seen = machine.sh("cat /proc/[0-9]*/cmdline | tr '\\0' ' '")?;
+    let seen = machine.sh("cat /proc/[0-9]*/cmdline 2>/dev/null | tr '\\0' ' '")?;
     let own = seen.matches(&password).count();
     // Our own client has it on its command line, and nobody else.
     let clients: usize = machine.sh("pgrep -c -x xfreerdp3")?.parse()?;
@@ -156,7 +158,7 @@ fn control_c_ends_everything(machine: &Machine) -> anyhow::Result<()> {
     let code = server.interrupt()?;
     expect_eq("the exit code", code, 0)?;
     client.wait_exit()?;
-    eventually("everything to be gone", Duration::from_secs(5), || {
+    eventually("everything to be gone", PATIENCE, || {
         Ok((!machine.try_sh("pgrep -u alice")?.status.success()).then_some(()))
     })
     .with_context(|| machine.sh("ps -u alice -o pid,args").unwrap_or_default())?;
@@ -168,17 +170,40 @@ fn control_c_ends_everything(machine: &Machine) -> anyhow::Result<()> {
 
 fn root_serves_every_account(machine: &Machine) -> anyhow::Result<()> {
     let mut server = Server::start(machine, "root", 3392)?;
-    let bob = Client::login(machine, server.options("bob", "pw-bob")).with_context(|| server.output())?;
-    type_into_terminal(machine, &bob, "/tmp/typed-by-bob")?;
+    let mut bob = Client::login(machine, server.options("bob", "pw-bob")).with_context(|| server.output())?;
+    type_into_terminal(machine, &mut bob, "/tmp/typed-by-bob")?;
     expect_eq("who typed", machine.sh("stat -c %U /tmp/typed-by-bob")?.as_str(), "bob")?;
     let mut wrong = Client::start(machine, server.options("alice", "wrong"))?;
-    wrong.wait_for_greeter()?;
+    wrong.wait_for_input()?;
     ensure!(!machine.try_sh("pgrep -u alice")?.status.success(), "a session for a wrong password");
     drop((bob, wrong));
     expect_eq("the exit code", server.interrupt()?, 0)?;
-    eventually("bob's session to end", Duration::from_secs(10), || {
+    eventually("bob's session to end", PATIENCE, || {
         Ok((!machine.try_sh("pgrep -u bob")?.status.success()).then_some(()))
     })
+}
+
+/// What PAM's modules free is wiped, as with the unit (`tests/secrets.rs`).
+fn leaders_of_root_forget_passwords(machine: &Machine) -> anyhow::Result<()> {
+    let password = "Sackbut-7f3c91e0b2d84a65-8d1e-Crumhorn";
+    machine.sh(&format!("echo bob:{password} | chpasswd"))?;
+    let server = Server::start(machine, "root", 3393)?;
+    let client = Client::login(machine, server.options("bob", password)).with_context(|| server.output())?;
+    client.settle()?;
+    let leaders = processes::leaders(machine)?;
+    expect_eq("leaders", leaders.len(), 1)?;
+    for leader in leaders {
+        let environment = std::fs::read_to_string(leader.join("environ"))?;
+        expect_in("the leader's environment", "GLIBC_TUNABLES=glibc.malloc.tcache_count=0", &environment)?;
+        let found = memory::search_process(&leader, &Needle::of_text(password))?;
+        ensure!(found.is_empty(), "a leader keeps a password: {found:?}");
+    }
+    let inherited = machine.sh("cat /proc/$(pgrep -x wrd-session)/environ | tr '\\0' '\\n'")?;
+    expect_in("the worker's environment", "USER=bob", &inherited)?;
+    ensure!(!inherited.contains("GLIBC_TUNABLES"), "the desktop inherits it: {inherited}");
+    drop((client, server));
+    machine.sh("echo bob:pw-bob | chpasswd")?;
+    Ok(())
 }
 
 fn the_options_are_explained(machine: &Machine) -> anyhow::Result<()> {

@@ -55,21 +55,8 @@ impl Choice {
     pub fn of(choice: &SessionChoice) -> Option<Self> {
         match choice {
             SessionChoice::Last => Some(Self::Last),
-            SessionChoice::Named(id) => Self::of_argument(id),
-        }
-    }
-
-    /// From the command line of a worker.
-    pub fn of_argument(text: &str) -> Option<Self> {
-        if text.is_empty() { Some(Self::Configured) } else { SessionId::parse(text).map(Self::Installed) }
-    }
-
-    /// For the command line of a worker; nothing where nothing was chosen.
-    pub fn argument(&self) -> Option<&str> {
-        match self {
-            Self::Last => None,
-            Self::Configured => Some(""),
-            Self::Installed(id) => Some(id.as_str()),
+            SessionChoice::Named(id) if id.is_empty() => Some(Self::Configured),
+            SessionChoice::Named(id) => SessionId::parse(id).map(Self::Installed),
         }
     }
 }
@@ -229,15 +216,13 @@ mod tests {
     }
 
     #[test]
-    fn choices_reach_the_worker_as_they_were_made() {
+    fn a_choice_is_a_name_that_a_session_can_have() {
         for (said, choice) in [
             (SessionChoice::Last, Choice::Last),
             (SessionChoice::Named(SessionName::default()), Choice::Configured),
             (SessionChoice::Named(SessionName::truncated("sway")), Choice::Installed(id("sway"))),
         ] {
-            assert_eq!(Choice::of(&said).as_ref(), Some(&choice));
-            let heard = choice.argument().map_or(Some(Choice::Last), Choice::of_argument);
-            assert_eq!(heard, Some(choice));
+            assert_eq!(Choice::of(&said), Some(choice));
         }
         for bad in ["../../tmp/evil", "a/b", ".hidden"] {
             assert_eq!(Choice::of(&SessionChoice::Named(SessionName::truncated(bad))), None, "{bad}");

@@ -162,7 +162,7 @@ impl Monitor {
     /// Tells admission what the tables have found out.
     pub fn take_note(&mut self, note: &Note) {
         match note {
-            Note::Denied { id, .. } => self.admission.denied(*id, Instant::now()),
+            Note::Denied { id, pause, .. } => self.admission.denied(*id, *pause, Instant::now()),
             Note::LoggedIn { uid, user, .. } => {
                 if let Some(store) = &mut self.enrolment {
                     store.logged_in(*uid, user);

@@ -43,6 +43,8 @@ fn start(paths: &Paths, authority: &Authority, channel: RawChannel) -> anyhow::R
         .arg("--standalone")
         .arg("--runtime-dir")
         .arg(&paths.runtime_dir)
+        .arg("--state-dir")
+        .arg(&paths.state_dir)
         .arg("--config-dir")
         .arg(&paths.config_dir)
         .fd(0, channel.into())
@@ -53,10 +55,13 @@ fn start(paths: &Paths, authority: &Authority, channel: RawChannel) -> anyhow::R
     }
     let locale = |name: &std::ffi::OsStr| name.to_str().is_some_and(|name| name.starts_with("LC_"));
     program = program.envs(std::env::vars_os().filter(|(name, _)| locale(name)));
-    if let Authority::OneTimePassword(password) = authority {
-        let pipe = filled_pipe(password.as_bytes()).context("cannot make a pipe")?;
-        program = program.fd(5, pipe).arg("--one-time-password-fd").arg("5");
-    }
+    program = match authority {
+        Authority::Pam => program.env(TUNABLES.0, TUNABLES.1),
+        Authority::OneTimePassword(password) => {
+            let pipe = filled_pipe(password.as_bytes()).context("cannot make a pipe")?;
+            program.fd(5, pipe).arg("--one-time-password-fd").arg("5")
+        }
+    };
     let child = program.spawn().with_context(|| format!("cannot start {}", path.display()))?;
     Ok(pid_of(&child))
 }
@@ -67,6 +72,10 @@ fn filled_pipe(bytes: &[u8]) -> std::io::Result<OwnedFd> {
     write.write_all(bytes)?;
     Ok(read.into())
 }
+
+/// What PAM's modules free is wiped, as the unit has it (`wrd_sys::harden::wipe_freed_memory`). Without PAM there are
+/// none, and the desktop inherits what the leader has.
+const TUNABLES: (&str, &str) = ("GLIBC_TUNABLES", "glibc.malloc.tcache_count=0");
 
 /// What a leader that is no child of systemd's needs of our environment; it chooses again itself.
 const PASSED_ON: [&str; 19] = [
@@ -90,3 +99,15 @@ const PASSED_ON: [&str; 19] = [
     "XDG_RUNTIME_DIR",
     "XDG_STATE_HOME",
 ];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn leaders_forget_as_those_of_the_unit() {
+        let unit = include_str!("../../../units/wrd-leader.service");
+        let (name, value) = TUNABLES;
+        assert!(unit.lines().any(|line| line == format!("Environment={name}={value}")));
+    }
+}

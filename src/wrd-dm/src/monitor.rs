@@ -27,7 +27,7 @@ use wrd_config::{Paths, System};
 use wrd_proto::gate::{Start, ToGate, ToMonitor};
 use wrd_proto::leader::{FromLeader, ToLeader};
 use wrd_proto::session::{FromSession, ToSession};
-use wrd_proto::{Address, Bytes, ConnectionId, Line, Text, UserName};
+use wrd_proto::{Address, Bytes, ConnectionId, Line, Text};
 use wrd_sys::{ChannelError, RawChannel};
 
 /// Everything that one monitor has.
@@ -187,7 +187,15 @@ impl Monitor {
     fn heard_leader(&mut self, id: ConnectionId, message: Result<FromLeader, ChannelError>) {
         let parting = self.sockets.parting.contains_key(&id);
         match message {
-            Ok(FromLeader::Denied { user, text }) if parting => self.denied_too_late(id, user, text),
+            Ok(FromLeader::Denied { user, text, pause_ms }) if parting => {
+                let pause = Duration::from_millis(pause_ms.into());
+                if let Some((_, client)) = self.sockets.parting.get(&id) {
+                    // A login that nobody waits for any more was tried all the same.
+                    let note = Note::Denied { id, client: client.clone(), user, text, pause };
+                    self.take_note(&note);
+                    notes::log(&note);
+                }
+            }
             Ok(_) if parting => {}
             Ok(message) => {
                 self.table.leader_says(id, message, Instant::now());
@@ -204,15 +212,6 @@ impl Monitor {
                 self.admission.leader_left(id, Instant::now());
                 self.table.leader_left(id);
             }
-        }
-    }
-
-    /// A login that nobody waits for any more was tried all the same.
-    fn denied_too_late(&mut self, id: ConnectionId, user: UserName, text: Line) {
-        if let Some((_, client)) = self.sockets.parting.get(&id) {
-            let note = Note::Denied { id, client: client.clone(), user, text };
-            self.take_note(&note);
-            notes::log(&note);
         }
     }
 

@@ -11,7 +11,7 @@ use tracing::{error, info, warn};
 
 pub fn log(note: &Note) {
     match note {
-        Note::Denied { id, client, user, text } => {
+        Note::Denied { id, client, user, text, pause: _ } => {
             warn!("authentication failure; rhost={client} user={:?} connection={id} reason={:?}", user, text);
         }
         Note::Proven { id, client, uid, user } => {

@@ -136,7 +136,7 @@ fn a_trickle_of_bytes_does_not_hold_a_gate() {
         std::thread::sleep(Duration::from_millis(100));
     }
     expect_failure(&mut monitor, &identity, Stage::Negotiation, "too long");
-    assert!(began.elapsed() < Duration::from_secs(6), "{:?}", began.elapsed());
+    assert!(began.elapsed() < Duration::from_secs(9), "{:?}", began.elapsed());
 }
 
 #[test]

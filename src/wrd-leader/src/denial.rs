@@ -3,6 +3,7 @@
 //! Always true: an unknown user, a wrong password and an account that may not log in before its
 //! password was right all read the same on the screen.
 
+use std::time::Duration;
 use wrd_proto::Line;
 
 /// A login that was refused.
@@ -13,6 +14,8 @@ pub struct Denial {
     /// For the journal: exact.
     pub reason: String,
     pub again: Again,
+    /// For so long it is kept from the user, which makes guessing slow.
+    pub pause: Duration,
 }
 
 /// Whether the same client may try again.
@@ -25,17 +28,27 @@ pub enum Again {
 impl Denial {
     /// Anything about who or with what: the screen must not tell which.
     pub fn credentials(reason: impl Into<String>) -> Self {
-        Self { text: Line::truncated(WRONG_CREDENTIALS), reason: reason.into(), again: Again::Allowed }
+        Self {
+            text: Line::truncated(WRONG_CREDENTIALS),
+            reason: reason.into(),
+            again: Again::Allowed,
+            pause: Duration::ZERO,
+        }
     }
 
     /// The password was right, or the trouble has nothing to do with it: the screen says what it is.
     pub fn said(text: &str, reason: impl Into<String>) -> Self {
-        Self { text: Line::truncated(text), reason: reason.into(), again: Again::Allowed }
+        Self { text: Line::truncated(text), reason: reason.into(), again: Again::Allowed, pause: Duration::ZERO }
     }
 
     /// Whether it was about who or with what, as far as anybody is told.
     pub fn blames_credentials(&self) -> bool {
         self.text.as_str() == WRONG_CREDENTIALS
+    }
+
+    pub fn after(mut self, pause: Duration) -> Self {
+        self.pause = pause;
+        self
     }
 
     pub fn for_good(mut self) -> Self {

@@ -106,6 +106,8 @@ impl Listener<'_> {
         let program = Program::new(&self.leader)
             .arg("--runtime-dir")
             .arg(&self.options.runtime_dir)
+            .arg("--state-dir")
+            .arg(&self.options.state_dir)
             .arg("--config-dir")
             .arg(&self.options.config_dir)
             .fd(0, connection)

@@ -10,7 +10,7 @@ use crate::dialogue::{Dialogue, End};
 use crate::options::Options;
 use crate::proven::Proven;
 use crate::wait::{Interest, wait};
-use crate::{session, worker};
+use crate::{audit, session, worker};
 use anyhow::{Context, bail};
 use nix::unistd::{alarm, dup2_stdin, dup2_stdout};
 use std::os::fd::AsFd;
@@ -72,12 +72,14 @@ pub fn run(options: &Options) -> anyhow::Result<()> {
             None => bail!("told to start a session for somebody who comes back to one"),
         },
         Verdict::HandedOver => {
+            audit::logged_in(account, &login.client);
             admission.door.refresh();
             login.wait_for_gate();
             Ok(())
         }
         Verdict::Refused(text) => {
             tracing::info!(%text, "refused by the monitor");
+            audit::no_session(account, &login.client);
             login.tell_gate(&login::FromLeader::SessionFailed { text });
             Ok(())
         }
@@ -180,13 +182,26 @@ impl Login {
         self.proven.check(&admission.account).map(|()| admission)
     }
 
-    /// Tells everybody, and whether there is another try.
+    /// Tells everybody, and whether there is another try: the monitor at once, the user when it is time. Who has left by
+    /// then, or is sent away, is not waited for.
     fn deny(&self, user: &UserName, denial: Denial, tries_left: u32) -> Again {
         tracing::warn!(?user, reason = ?denial.reason, "login denied");
+        audit::denied(user, &self.client);
         let again = if tries_left > 0 { denial.again } else { Again::Pointless };
-        self.tell_monitor(&FromLeader::Denied { user: user.clone(), text: denial.text.clone() });
-        self.tell_gate(&login::FromLeader::Denied { text: denial.text, may_retry: again == Again::Allowed });
+        let pause_ms = denial.pause.as_millis().try_into().unwrap_or(u16::MAX);
+        self.tell_monitor(&FromLeader::Denied { user: user.clone(), text: denial.text.clone(), pause_ms });
+        if self.rests(denial.pause) {
+            self.tell_gate(&login::FromLeader::Denied { text: denial.text, may_retry: again == Again::Allowed });
+        }
         again
+    }
+
+    /// Lets this time pass. Not so if the monitor has something to say meanwhile, which is that this login is over.
+    fn rests(&self, pause: Duration) -> bool {
+        let until = Instant::now() + pause;
+        pause.is_zero()
+            || wait(&[(self.monitor.as_fd(), Interest::Read)], Some(until))
+                .is_ok_and(|events| events.iter().all(|monitor| !monitor.readable))
     }
 
     /// The next credentials; `None` where the login is over.

@@ -5,6 +5,7 @@
 //! comes in are the typed messages of `wrd-proto`.
 
 mod account;
+mod audit;
 mod authority;
 mod conversation;
 mod denial;
@@ -13,6 +14,7 @@ mod environment;
 mod listen;
 mod login;
 mod logind;
+mod memory;
 mod options;
 mod pam;
 mod proven;

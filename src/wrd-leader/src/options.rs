@@ -20,6 +20,9 @@ pub struct Options {
     /// Where the sockets are
     #[arg(long, value_name = "DIR", default_value = "/run/wrd-dm")]
     pub runtime_dir: PathBuf,
+    /// Where it is kept which session each user chose last
+    #[arg(long, value_name = "DIR", default_value = "/var/lib/wrd-dm")]
+    pub state_dir: PathBuf,
     /// Where wrd-dm.toml is
     #[arg(long, value_name = "DIR", default_value = "/etc/wrd-dm")]
     pub config_dir: PathBuf,

@@ -4,6 +4,8 @@
 //! in the order the modules expect. The password is answered to prompts and nowhere else, and forgotten
 //! after authentication; every other question is the user's. Deliberately absent: how the user is asked.
 
+mod delay;
+
 use crate::account::{self, Account};
 use crate::authority::{Admission, Credentials, Door};
 use crate::conversation::{Conversation, Heard, Quiet};
@@ -22,6 +24,15 @@ pub struct PamLogin {
 
 /// Authenticates, checks the account, and has an expired password changed. Nothing is open afterwards.
 pub fn admit(
+    service: &str,
+    credentials: Credentials,
+    client: &Address,
+    dialogue: &mut Dialogue<'_>,
+) -> Result<Admission, Denial> {
+    authenticate(service, credentials, client, dialogue).map_err(|denial| denial.after(delay::take()))
+}
+
+fn authenticate(
     service: &str,
     credentials: Credentials,
     client: &Address,
@@ -117,6 +128,7 @@ fn start<C: ConversationHandler>(
         let mut context = Context::new(service, Some(name), conversation)?;
         context.set_rhost(Some(client))?;
         context.set_tty(Some(TTY))?;
+        delay::keep_those_of(&mut context)?;
         Ok(context)
     };
     begin().map_err(|error| broken(format!("PAM service {service} does not start: {error}")))
@@ -193,7 +205,8 @@ fn change_denial(code: ErrorCode, heard: &Heard) -> Denial {
     Denial::said(format!("{NOT_CHANGED} {}", heard.errors()).trim_end(), reason)
 }
 
-const TTY: &str = "wrd";
+/// What we call our terminals, to PAM and to the audit log.
+pub const TTY: &str = "wrd";
 /// Where libpam looks for a service, on any distribution.
 const SERVICE_FOLDERS: [&str; 3] = ["/etc/pam.d", "/usr/lib/pam.d", "/usr/share/pam.d"];
 

@@ -6,6 +6,7 @@
 
 use crate::login::GateChannel;
 use crate::logind::Hints;
+use crate::memory::Memory;
 use crate::wait::{Event, Interest, wait};
 use crate::worker::Worker;
 use anyhow::{Context, bail};
@@ -32,6 +33,7 @@ pub struct Session {
     listener: Option<Listener>,
     signals: Signals,
     hints: Option<Hints>,
+    memory: Memory,
     monitors: Vec<Monitor>,
     phase: Phase,
 }
@@ -66,9 +68,10 @@ pub struct Monitor {
 }
 
 impl Session {
-    pub fn new(info: SessionInfo, worker: Worker, listener: Listener, signals: Signals, hints: Option<Hints>) -> Self {
-        let listener = Some(listener);
-        Self { info, worker, worker_talks: true, listener, signals, hints, monitors: Vec::new(), phase: Phase::Running }
+    pub fn new(info: SessionInfo, worker: Worker, listener: Listener, signals: Signals, memory: Memory) -> Self {
+        let hints = info.logind.as_ref().map(|id| Hints::new(id.to_string()));
+        let (listener, monitors, phase) = (Some(listener), Vec::new(), Phase::Running);
+        Self { info, worker, worker_talks: true, listener, signals, hints, memory, monitors, phase }
     }
 
     /// Serves until the session has ended. The monitors that come back are for dropping once PAM has
@@ -180,6 +183,7 @@ impl Session {
                     self.tell_monitors(&FromSession::Left { connection });
                 }
             }
+            Ok(FromWorker::Unusable) => self.memory.forget(),
             Ok(FromWorker::Ending { reason }) => {
                 tracing::info!(%reason, "the session ends");
                 self.ending(&reason);

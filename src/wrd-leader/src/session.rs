@@ -4,10 +4,12 @@
 //! end, then PAM closes the session, and only then does the monitor see that it is over.
 
 use crate::account::{Account, is_private_folder};
+use crate::audit;
 use crate::authority::{Admission, Door};
 use crate::environment::{Environment, LOCALE_FILES, locale};
 use crate::login::Login;
-use crate::logind::{self, Hints};
+use crate::logind;
+use crate::memory::Memory;
 use crate::options::{Options, Place};
 use crate::serve::{Listener, Session};
 use crate::wait::{Interest, wait};
@@ -19,7 +21,7 @@ use std::os::fd::AsFd;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
-use wrd_config::{Choice, InstalledSession, SESSION_FOLDERS};
+use wrd_config::{Choice, SESSION_FOLDERS};
 use wrd_proto::leader::FromLeader;
 use wrd_proto::session::{SessionInfo, State};
 use wrd_proto::worker::FromWorker;
@@ -32,8 +34,12 @@ pub fn run(login: Login, admission: Admission, choice: &Choice, options: &Option
     let Admission { account, mut door } = admission;
     let started = Start { login: &login, account: &account, choice, options }.start(&mut door);
     let session = match started {
-        Ok(session) => session,
+        Ok(session) => {
+            audit::logged_in(&account, &login.client);
+            session
+        }
         Err(Failure { text, cause }) => {
+            audit::no_session(&account, &login.client);
             let cause = cause.map(|cause| format!("{cause:#}"));
             tracing::warn!(user = %account.name, cause, "no session: {text}");
             let text = Line::truncated(&text);
@@ -116,8 +122,10 @@ impl Start<'_> {
 
         // From here on a request to end must find its way through what is open by then.
         wrd_sys::process::note_termination()?;
-        let desktop = self.desktop(&settings.desktop.name);
-        let variables = self.open(door, &desktop)?;
+        let memory = Memory::of(self.account.uid, &self.options.state_dir);
+        let wanted = memory.consult(self.choice, &SESSION_FOLDERS);
+        let desktop = wanted.desktop(&settings.desktop.name);
+        let variables = self.open(door, desktop)?;
         let environment = self.environment(door, variables)?;
         let logind = self.logind_session(&environment);
         let signals = Signals::take_over()?;
@@ -126,36 +134,28 @@ impl Start<'_> {
             environment: &environment,
             program: worker::program()?,
             config_dir: &self.options.config_dir,
-            choice: self.choice,
+            session: wanted.id(),
         };
         let mut worker = launch.fork()?;
         let deadline = Instant::now() + Duration::from_secs(settings.session.start_seconds.into());
         let wayland_display = self.await_ready(&mut worker, &signals, deadline)?;
         let listener = Listener::bind(&socket)?;
+        memory.keep(self.choice, &wanted);
 
         let info = SessionInfo {
             uid: self.account.uid,
             user: UserName::truncated(&self.account.name),
             logind: logind.as_deref().map(Text::truncated),
             state: State::Disconnected,
-            desktop: Text::truncated(&desktop),
+            desktop: Text::truncated(desktop),
             wayland_display,
             started: crate::serve::now(),
             leader_pid: Pid::this().as_raw().unsigned_abs(),
             worker_pid: worker.pid.as_raw().unsigned_abs(),
             client: None,
         };
-        let hints = logind.map(Hints::new);
         tracing::info!(user = %info.user, logind = info.logind.as_deref(), worker = info.worker_pid, "session started");
-        Ok(Session::new(info, worker, listener, signals, hints))
-    }
-
-    /// What logind calls the desktop. One that was chosen earlier only the worker knows, which reads the user's files.
-    fn desktop(&self, configured: &str) -> String {
-        match self.choice {
-            Choice::Installed(id) if InstalledSession::look_up(&SESSION_FOLDERS, id.clone()).is_ok() => id.to_string(),
-            _ => configured.to_owned(),
-        }
+        Ok(Session::new(info, worker, listener, signals, memory))
     }
 
     fn open(&self, door: &mut Door, desktop: &str) -> Result<Vec<(OsString, OsString)>, Failure> {
@@ -262,7 +262,12 @@ impl Start<'_> {
                     Ok(FromWorker::Ready { wayland_display }) => return Ok(wayland_display),
                     Ok(FromWorker::Failed { text }) => return Err(text.into_string().into()),
                     Ok(FromWorker::Ending { reason }) => return Err(format!("The desktop ended: {reason}.").into()),
-                    Ok(FromWorker::Attached { .. } | FromWorker::Detached { .. } | FromWorker::Left { .. })
+                    Ok(
+                        FromWorker::Attached { .. }
+                        | FromWorker::Detached { .. }
+                        | FromWorker::Left { .. }
+                        | FromWorker::Unusable,
+                    )
                     | Err(ChannelError::WouldBlock) => {}
                     // Its exit status says more, if it comes.
                     Err(ChannelError::Closed) => return Err(self.early_end(worker, signals)?),

@@ -13,7 +13,7 @@ use std::os::fd::AsFd;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
-use wrd_config::Choice;
+use wrd_config::SessionId;
 use wrd_proto::Line;
 use wrd_proto::worker::{FromWorker, ToWorker};
 use wrd_sys::RawChannel;
@@ -27,8 +27,8 @@ pub struct Launch<'a> {
     /// The worker's program.
     pub program: PathBuf,
     pub config_dir: &'a Path,
-    /// Which session it starts.
-    pub choice: &'a Choice,
+    /// Which installed session it starts; none: the configured one.
+    pub session: Option<&'a SessionId>,
 }
 
 /// A running worker, and with it every process of the session that is a descendant of ours. Dropping
@@ -75,7 +75,7 @@ impl Launch<'_> {
         access(&self.program, AccessFlags::X_OK).map_err(|e| internal(&self.program.to_string_lossy(), &e.desc()))?;
         wrd_sys::process::default_signals().map_err(|e| internal("signals", &e))?;
         wrd_sys::process::keep_for_exec(&[(3, &fd)]).map_err(|e| internal("descriptors", &e))?;
-        let command = Command::for_shell(&self.account.shell, &self.program, (self.config_dir, self.choice))
+        let command = Command::for_shell(&self.account.shell, &self.program, (self.config_dir, self.session))
             .ok_or_else(|| internal("a path has a NUL in it", &self.program.display()))?;
         let errno = match nix::unistd::execve(&command.file, &command.arguments, &self.environment.to_strings()) {
             Ok(never) => match never {},
@@ -225,7 +225,7 @@ struct Command {
 impl Command {
     /// The shell reads its login files first (the `-` before its name), so that the desktop has what a
     /// console login has. A shell whose language is unknown here is not made to read any: /bin/sh is.
-    fn for_shell(shell: &Path, program: &Path, (config_dir, choice): (&Path, &Choice)) -> Option<Self> {
+    fn for_shell(shell: &Path, program: &Path, (config_dir, session): (&Path, Option<&SessionId>)) -> Option<Self> {
         let name = shell.file_name().unwrap_or_default().to_str().unwrap_or_default();
         let (file, name, script) = match name {
             "sh" | "ash" | "bash" | "dash" | "ksh" | "ksh93" | "mksh" | "yash" | "zsh" => (shell, name, POSIX),
@@ -238,7 +238,7 @@ impl Command {
         arguments.push(c(program.as_os_str())?);
         arguments.push(c"--config-dir".to_owned());
         arguments.push(c(config_dir.as_os_str())?);
-        if let Some(session) = choice.argument() {
+        if let Some(session) = session {
             arguments.push(c(OsStr::new(&format!("--session={session}")))?);
         }
         Some(Self { file: c(file.as_os_str())?, arguments })
@@ -263,8 +263,9 @@ mod tests {
     use std::ffi::CStr;
 
     fn command(shell: &str) -> Vec<String> {
-        let chosen = (Path::new("/etc/w"), &Choice::of_argument("sway").unwrap());
-        let command = Command::for_shell(Path::new(shell), Path::new("/lib/wrd-session"), chosen).unwrap();
+        let session = SessionId::parse("sway");
+        let given = (Path::new("/etc/w"), session.as_ref());
+        let command = Command::for_shell(Path::new(shell), Path::new("/lib/wrd-session"), given).unwrap();
         let all = std::iter::once(command.file).chain(command.arguments);
         all.map(|text| text.into_string().unwrap()).collect()
     }
@@ -287,14 +288,15 @@ mod tests {
         std::fs::write(&program, "#!/bin/sh\nprintf '%s|' \"$@\"\n").unwrap();
         use std::os::unix::fs::PermissionsExt;
         std::fs::set_permissions(&program, std::fs::Permissions::from_mode(0o755)).unwrap();
-        let chosen = (Path::new("/etc/it's \"here\""), &Choice::Configured);
-        let command = Command::for_shell(Path::new("/bin/sh"), &program, chosen).unwrap();
+        let session = SessionId::parse("c++");
+        let given = (Path::new("/etc/it's \"here\""), session.as_ref());
+        let command = Command::for_shell(Path::new("/bin/sh"), &program, given).unwrap();
         let text = |c: &CStr| OsStr::from_bytes(c.to_bytes()).to_owned();
         let output = std::process::Command::new(text(&command.file))
             .args(command.arguments.iter().skip(1).map(|c| text(c)))
             .env("HOME", folder.path())
             .output()
             .unwrap();
-        assert_eq!(String::from_utf8(output.stdout).unwrap(), "--config-dir|/etc/it's \"here\"|--session=|");
+        assert_eq!(String::from_utf8(output.stdout).unwrap(), "--config-dir|/etc/it's \"here\"|--session=c++|");
     }
 }

@@ -72,7 +72,7 @@ impl Stage {
     /// Connects; all that the leader tells until it has closed the connection.
     fn log_in(&self) -> String {
         let connection = message_socket();
-        setsockopt(&connection, sockopt::ReceiveTimeout, &TimeVal::seconds(10)).unwrap();
+        setsockopt(&connection, sockopt::ReceiveTimeout, &TimeVal::seconds(60)).unwrap();
         connect(connection.as_raw_fd(), &UnixAddr::new(&self.at("socket")).unwrap()).unwrap();
         let (mut told, mut buffer) = (Vec::new(), vec![0; 1 << 16]);
         loop {
@@ -84,7 +84,7 @@ impl Stage {
     }
 
     fn wait_log(&self, part: &str) {
-        let until = Instant::now() + Duration::from_secs(10);
+        let until = Instant::now() + Duration::from_secs(60);
         loop {
             let log = std::fs::read_to_string(self.at("log")).unwrap();
             if log.contains(part) {
@@ -117,7 +117,10 @@ fn each_connection_has_a_leader_of_its_own_that_starts_clean() {
         let line = |start: &str| told.lines().find_map(|line| line.strip_prefix(start)).map(str::trim);
         let fds: Vec<&str> = told.lines().filter_map(|line| line.strip_prefix("fd ")).collect();
         assert_eq!(fds, ["0", "1", "2"], "{told}");
-        assert_eq!(line("args "), Some("--runtime-dir /run/wrd-dm --config-dir /some/where"));
+        assert_eq!(
+            line("args "),
+            Some("--runtime-dir /run/wrd-dm --state-dir /var/lib/wrd-dm --config-dir /some/where")
+        );
         assert_eq!(line("PPid:"), Some(stage.listener.id().to_string().as_str()));
         assert_eq!(line("SigBlk:"), Some("0000000000000000"));
         assert_eq!(line("ADDED="), Some("by an administrator"));

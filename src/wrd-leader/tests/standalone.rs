@@ -65,7 +65,7 @@ impl Stage {
         drop(password_in);
         let leader = Program::new(&at("wrd-leader"))
             .arg("--standalone")
-            .args_of(&[("--runtime-dir", &at("run")), ("--config-dir", dir.path())])
+            .args_of(&[("--runtime-dir", &at("run")), ("--state-dir", &at("state")), ("--config-dir", dir.path())])
             .arg("--one-time-password-fd")
             .arg("5")
             .fd(0, theirs.into())
@@ -142,7 +142,7 @@ impl Stage {
     }
 
     fn leader_ends(&mut self) {
-        let until = Instant::now() + Duration::from_secs(15);
+        let until = Instant::now() + Duration::from_secs(60);
         while self.leader.try_wait().unwrap().is_none() {
             assert!(Instant::now() < until, "the leader does not end");
             std::thread::sleep(Duration::from_millis(10));
@@ -212,12 +212,12 @@ fn attach(session: &Channel<ToSession, FromSession>, number: u64) -> UnixStream 
     let client = Address::truncated("192.0.2.7");
     session.send_fds(&ToSession::Attach { connection, client }, &[theirs.as_fd()]).unwrap();
     assert_eq!(answer(session), FromSession::Attached { connection });
-    ours.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+    ours.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
     ours
 }
 
 fn wait_gone(pid: i32) {
-    let until = Instant::now() + Duration::from_secs(15);
+    let until = Instant::now() + Duration::from_secs(60);
     while kill(Pid::from_raw(pid), None).is_ok() {
         assert!(Instant::now() < until, "process {pid} is still there");
         std::thread::sleep(Duration::from_millis(10));
@@ -300,6 +300,19 @@ fn wrong_answers_are_denied_alike_and_the_last_one_ends_it() {
 }
 
 #[test]
+fn the_monitor_hears_of_a_denial_first_and_may_have_the_user_not_hear_of_it() {
+    let mut stage = Stage::new("");
+    stage.present_for(&me().name, "wrong", SessionChoice::Last);
+    let said = stage.monitor.recv().unwrap();
+    assert!(matches!(said, FromLeader::Denied { pause_ms: 2000, .. }), "{said:?}");
+    let Stage { monitor, .. } = &stage;
+    nix::sys::socket::shutdown(monitor.as_fd().as_raw_fd(), nix::sys::socket::Shutdown::Write).unwrap();
+    let heard = stage.gate().recv();
+    assert!(heard.is_err(), "the pause was waited for: {heard:?}");
+    stage.leader_ends();
+}
+
+#[test]
 fn an_answer_where_nothing_was_asked_ends_it() {
     for message in [FromGate::Cancel, FromGate::Answer(Secret::new(b"yes".to_vec()).unwrap())] {
         let mut stage = Stage::new("");
@@ -310,20 +323,57 @@ fn an_answer_where_nothing_was_asked_ends_it() {
     }
 }
 
+/// Which session the user chose last, as another login has left it.
+fn remember(stage: &Stage, id: &str) -> PathBuf {
+    let folder = stage.dir.path().join("state/last-session");
+    std::fs::create_dir_all(&folder).unwrap();
+    let file = folder.join(me().uid.to_string());
+    std::fs::write(&file, format!("{id}\n")).unwrap();
+    file
+}
+
+fn start_session(stage: &Stage, session: SessionChoice) -> Channel<ToSession, FromSession> {
+    stage.present_for(&me().name, PASSWORD, session);
+    assert_eq!(stage.gate().recv().unwrap(), login::FromLeader::Accepted);
+    assert!(matches!(stage.monitor.recv().unwrap(), FromLeader::Authenticated { .. }));
+    stage.monitor.send(&ToLeader::StartSession).unwrap();
+    assert_eq!(stage.monitor.recv().unwrap(), FromLeader::SessionReady);
+    stage.connect()
+}
+
+#[test]
+fn the_session_of_the_last_login_is_the_next_one_until_it_is_gone() {
+    let stage = Stage::new("serve");
+    let file = remember(&stage, "long-gone");
+    let session = start_session(&stage, SessionChoice::Last);
+    let mut report = String::new();
+    attach(&session, 7).read_to_string(&mut report).unwrap();
+    assert!(report.lines().any(|line| line.ends_with(" --session=long-gone")), "{report}");
+    assert!(!file.exists());
+    session.send(&ToSession::Terminate).unwrap();
+}
+
+#[test]
+fn a_session_that_failed_at_once_is_forgotten() {
+    let stage = Stage::new("unusable");
+    let file = remember(&stage, "failing");
+    let session = start_session(&stage, SessionChoice::Named(Text::truncated("no-such-session")));
+    let end = std::time::Instant::now() + Duration::from_secs(60);
+    while file.exists() {
+        assert!(std::time::Instant::now() < end, "it is remembered");
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    session.send(&ToSession::Terminate).unwrap();
+}
+
 #[test]
 fn a_session_is_passed_on_by_name_and_what_is_no_name_ends_the_login() {
-    for (name, argument) in [("no-such-session", "--session=no-such-session"), ("", "--session=")] {
+    for (name, argument) in [("no-such-session", " --session=no-such-session"), ("", "")] {
         let stage = Stage::new("serve");
-        let named = SessionChoice::Named(Text::truncated(name));
-        stage.present_for(&me().name, PASSWORD, named);
-        assert_eq!(stage.gate().recv().unwrap(), login::FromLeader::Accepted);
-        assert!(matches!(stage.monitor.recv().unwrap(), FromLeader::Authenticated { .. }));
-        stage.monitor.send(&ToLeader::StartSession).unwrap();
-        assert_eq!(stage.monitor.recv().unwrap(), FromLeader::SessionReady);
-        let session = stage.connect();
+        let session = start_session(&stage, SessionChoice::Named(Text::truncated(name)));
         let mut report = String::new();
         attach(&session, 7).read_to_string(&mut report).unwrap();
-        let expected = format!("args --config-dir {} {argument}", stage.dir.path().display());
+        let expected = format!("args --config-dir {}{argument}", stage.dir.path().display());
         assert!(report.lines().any(|line| line == expected), "no {expected:?} in:\n{report}");
         // Only what is installed is known by its name.
         assert_eq!(describe(&session).desktop.as_str(), "test");
@@ -476,7 +526,7 @@ fn a_monitor_that_breaks_the_order_or_does_not_read_loses_its_connection_only() 
 
     let deaf = stage.connect();
     deaf.set_nonblocking(wrd_sys::channel::Blocking::No).unwrap();
-    let until = Instant::now() + Duration::from_secs(10);
+    let until = Instant::now() + Duration::from_secs(60);
     while let Ok(()) | Err(ChannelError::WouldBlock) = deaf.send(&ToSession::Describe) {
         assert!(Instant::now() < until, "it is still served");
     }
@@ -494,6 +544,11 @@ fn worker_program() {
     match role.as_str() {
         "serve" => {
             channel.send(&ready).unwrap();
+            serve(&channel);
+        }
+        "unusable" => {
+            channel.send(&ready).unwrap();
+            channel.send(&FromWorker::Unusable).unwrap();
             serve(&channel);
         }
         "stubborn" => {

@@ -37,8 +37,9 @@ pub enum FromLeader {
     SessionReady,
     /// The session could not be started; the user's screen says the same text.
     SessionFailed { text: Line },
-    /// The login was denied (for the journal and for counting); the leader goes on or closes.
-    Denied { user: UserName, text: Line },
+    /// The login was denied (for the journal and for counting), which the user is told only after so many ms; the leader
+    /// goes on or closes.
+    Denied { user: UserName, text: Line, pause_ms: u16 },
     /// NLA has proven a name, and PAM refuses the password that the client then delegated for it: what is enrolled for
     /// that account is out of date. At most once; `Denied` follows.
     Stale,

@@ -46,4 +46,6 @@ pub enum FromWorker {
     Left {
         connection: ConnectionId,
     },
+    /// The installed session that this is failed at once: the next login must choose it to have it again.
+    Unusable,
 }

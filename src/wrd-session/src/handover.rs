@@ -238,8 +238,8 @@ impl<S: Source + 'static> State<S> {
         let Some(link) = self.links.get(&key) else { return };
         let connection = link.connection;
         match news {
-            News::Active(keyboard) => {
-                self.apply_keyboard(keyboard);
+            News::Active(keyboard, chosen) => {
+                self.apply_keyboard(keyboard, chosen);
                 self.hand_over_cookie(key);
             }
             News::Shown(size) => {

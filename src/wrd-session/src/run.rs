@@ -1,6 +1,6 @@
 //! A worker from its start to its end: the channel to the leader, the desktop, the loop.
 
-use crate::desktop::chosen::{Chosen, Memory};
+use crate::desktop::chosen::Chosen;
 use crate::desktop::{self, Desktop};
 use crate::source::{KeyboardLayout, Size};
 use crate::state::{Leader, State};
@@ -9,7 +9,7 @@ use calloop::EventLoop;
 use std::io;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Path, PathBuf};
-use wrd_config::{Choice, SESSION_FOLDERS, SessionSettings};
+use wrd_config::{SESSION_FOLDERS, SessionId, SessionSettings};
 use wrd_proto::worker::FromWorker;
 use wrd_proto::{Line, Text};
 use wrd_sys::RawChannel;
@@ -20,12 +20,12 @@ const LEADER_FD: i32 = 3;
 const FIRST_SIZE: Size = Size { width: 1280, height: 720 };
 
 /// Runs the session until it ends; nothing of it is left then.
-pub fn run(config_dir: &Path, choice: Choice) -> anyhow::Result<()> {
+pub fn run(config_dir: &Path, session: Option<SessionId>) -> anyhow::Result<()> {
     wrd_sys::harden::give_large_memory_back();
     let fd = wrd_sys::listen::take_fd(LEADER_FD).context("descriptor 3 is to be the channel to the leader")?;
     let leader: Leader = RawChannel::from(fd).typed();
     let termination = wrd_sys::termination::event()?;
-    let started = EventLoop::try_new().map_err(Into::into).and_then(|events| Ok((events, start(config_dir, choice)?)));
+    let started = EventLoop::try_new().map_err(Into::into).and_then(|events| Ok((events, start(config_dir, session)?)));
     let (mut events, desktop): (EventLoop<'static, State<Desktop>>, Desktop) = match started {
         Ok(started) => started,
         Err(error) => {
@@ -44,20 +44,18 @@ pub fn run(config_dir: &Path, choice: Choice) -> anyhow::Result<()> {
     result.context("the loop failed")
 }
 
-fn start(config_dir: &Path, choice: Choice) -> anyhow::Result<Desktop> {
+fn start(config_dir: &Path, session: Option<SessionId>) -> anyhow::Result<Desktop> {
     let home = std::env::home_dir().context("there is no home folder")?;
     let (settings, errors) = SessionSettings::load(config_dir, &home);
     for error in &errors {
         tracing::warn!(%error, "a setting is ignored");
     }
-    let memory = Memory::of(&home);
-    let Chosen { session, notice } = Chosen::find(choice, &SESSION_FOLDERS, &memory);
+    let Chosen { session, notice } = Chosen::find(session, &SESSION_FOLDERS);
     Desktop::start(&desktop::Options {
         size: FIRST_SIZE,
         keyboard: KeyboardLayout::default(),
         settings,
         session,
-        memory,
         notices: errors.iter().map(ToString::to_string).chain(notice).collect(),
         runtime_dir: runtime_dir().context("there is no folder for sockets")?,
         home,

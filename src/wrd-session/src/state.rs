@@ -16,7 +16,7 @@ use std::time::Instant;
 use wrd_proto::Line;
 use wrd_proto::worker::{FromWorker, ToWorker};
 use wrd_rdp::client::Keyboard;
-use wrd_rdp::keymap::xkb;
+use wrd_rdp::keymap::{LayoutName, xkb};
 use wrd_rdp::pdu::EndReason;
 use wrd_sys::channel::Blocking;
 use wrd_sys::{Channel, ChannelError};
@@ -33,8 +33,8 @@ pub struct State<S: Source + 'static> {
     pub(crate) next_key: Key,
     signal: LoopSignal,
     leader: Leader,
-    /// The keyboard whose layout was applied last: a client with another one gets its own, but what the
-    /// user chose since then is not fought.
+    /// The keyboard of the last client: one with another gets its own layout, but what the user chose for this
+    /// one, on the login screen or since then, is not fought.
     keyboard: Option<Keyboard>,
     /// Runs while nobody watches.
     tick: Option<RegistrationToken>,
@@ -122,12 +122,12 @@ impl<S: Source + 'static> State<S> {
         self.signal.wakeup();
     }
 
-    pub(crate) fn apply_keyboard(&mut self, keyboard: Keyboard) {
-        if self.keyboard == Some(keyboard) {
+    pub(crate) fn apply_keyboard(&mut self, keyboard: Keyboard, chosen: Option<LayoutName>) {
+        let before = self.keyboard.replace(keyboard);
+        if chosen.is_none() && before == Some(keyboard) {
             return;
         }
-        self.keyboard = Some(keyboard);
-        let name = xkb(keyboard);
+        let name = chosen.unwrap_or_else(|| xkb(keyboard));
         tracing::debug!(klid = format_args!("{:#010x}", keyboard.layout), layout = name.layout, "keyboard");
         self.source.set_keyboard_layout(&KeyboardLayout {
             layout: name.layout.to_owned(),
@@ -165,6 +165,7 @@ impl<S: Source + 'static> State<S> {
             match request {
                 Request::Disconnect => self.detach(Farewell::Reason(EndReason::DisconnectedByUser)),
                 Request::LogOut => self.end(EndReason::LoggedOut, "the user has logged out"),
+                Request::Unusable => self.report(&FromWorker::Unusable),
                 Request::Ended { reason } => self.end(EndReason::LoggedOut, &reason),
             }
         }

@@ -16,6 +16,7 @@ use std::time::Instant;
 use wrd_proto::reconnect::Cookie;
 use wrd_proto::transcript::Transcript;
 use wrd_rdp::client::Keyboard;
+use wrd_rdp::keymap::LayoutName;
 
 /// See the module.
 pub struct Viewer {
@@ -46,8 +47,8 @@ struct Picture {
 /// What becomes of the client that its keeper must know.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum News {
-    /// Its keyboard is known.
-    Active(Keyboard),
+    /// Its keyboard is known, and which layout its user has just chosen for it.
+    Active(Keyboard, Option<LayoutName>),
     /// It is shown the desktop at this size.
     Shown(Size),
     /// It has said good-bye.
@@ -171,7 +172,7 @@ impl Viewer {
         match event {
             Event::Active => {
                 self.stage = Stage::Opening;
-                news.push(News::Active(self.connection.keyboard()));
+                news.push(News::Active(self.connection.keyboard(), self.connection.take_layout()));
             }
             Event::Ready(show) => {
                 let size = self.connection.size();

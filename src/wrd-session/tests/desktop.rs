@@ -4,7 +4,6 @@ use smithay::reexports::calloop::EventLoop;
 use std::path::Path;
 use std::time::{Duration, Instant};
 use wrd_config::{Background, InstalledSession, SessionId, SessionSettings};
-use wrd_session::desktop::chosen::Memory;
 use wrd_session::desktop::{Desktop, Options};
 use wrd_session::source::{InputEvent, KeyboardLayout, Press, Request, Size, Source};
 
@@ -29,7 +28,6 @@ impl Test {
                 desktop_name: "wrd".into(),
             },
             session,
-            memory: Memory::below(folder),
             notices: Vec::new(),
             runtime_dir: folder.to_owned(),
             home: folder.to_owned(),
@@ -112,12 +110,10 @@ fn a_command_that_fails_at_once_is_shown_until_a_key_is_pressed() {
     test.desktop.end();
 }
 
-/// The session "test" that is installed in a folder, and remembered.
+/// The session "test" that is installed in a folder.
 fn installed(folder: &Path, exec: &str) -> Option<InstalledSession> {
     let entry = format!("[Desktop Entry]\nName=Test\nDesktopNames=Test;wlroots\nExec={exec}\n");
     std::fs::write(folder.join("test.desktop"), entry).unwrap();
-    std::fs::create_dir_all(folder.join("wrd-dm")).unwrap();
-    std::fs::write(folder.join("wrd-dm/session"), "test\n").unwrap();
     Some(InstalledSession::look_up(&[folder], SessionId::parse("test").unwrap()).unwrap())
 }
 
@@ -132,17 +128,16 @@ fn an_installed_session_runs_in_place_of_the_command_and_knows_its_name() {
         assert!(environment.lines().any(|known| known == line), "{line} in\n{environment}");
     }
     assert!(!folder.path().join("configured").exists());
-    assert!(folder.path().join("wrd-dm/session").exists());
     test.desktop.end();
 }
 
 #[test]
-fn an_installed_session_that_fails_at_once_is_forgotten() {
+fn an_installed_session_that_fails_at_once_is_unusable() {
     for exec in ["no-such-program-anywhere --x", "false"] {
         let folder = tempfile::tempdir().unwrap();
         let session = installed(folder.path(), exec);
         let mut test = Test::with_session(folder.path(), None, session);
-        assert!(test.until(10, |_| !folder.path().join("wrd-dm/session").exists()), "{exec}");
+        assert_eq!(test.request(10), Some(Request::Unusable), "{exec}");
         assert!(test.has_panel(), "{exec}");
         for state in [Press::Pressed, Press::Released] {
             test.desktop.input(InputEvent::Key { code: 30, state });

@@ -22,12 +22,13 @@ pub struct Visit {
     /// Takes leave as a client does whose user closes it; else the line is cut.
     #[arg(long)]
     bye: bool,
+    /// How long it is waited for the cookie of a session.
+    #[arg(long, default_value_t = 60)]
+    seconds: u64,
 }
 
 /// MCS Disconnect Provider Ultimatum, user requested (MS-RDPBCGR 1.3.1.4.1).
 const BYE: [u8; 9] = [3, 0, 0, 9, 2, 0xf0, 0x80, 0x21, 0x80];
-/// A session sends its cookie as soon as its client is active.
-const SOON: Duration = Duration::from_secs(4);
 
 /// One connection; the cookie that it is given, where it comes to a session.
 pub fn visit(net: &Net, visit: &Visit) -> anyhow::Result<Value> {
@@ -35,7 +36,7 @@ pub fn visit(net: &Net, visit: &Visit) -> anyhow::Result<Value> {
     let mut client = Client::start(net.dial()?, Trust::Any, kind)?;
     client.cookie = visit.present.as_deref().map(packet).transpose()?;
     client.until_active()?;
-    let cookie = wait_for_cookie(&mut client)?;
+    let cookie = wait_for_cookie(&mut client, Duration::from_secs(visit.seconds))?;
     if visit.bye {
         client.stream.write_all(&BYE)?;
         client.until_end();
@@ -44,8 +45,8 @@ pub fn visit(net: &Net, visit: &Visit) -> anyhow::Result<Value> {
     Ok(json!({ "cookie": hex }))
 }
 
-fn wait_for_cookie(client: &mut Client) -> io::Result<Option<Packet>> {
-    let end = Instant::now() + SOON;
+fn wait_for_cookie(client: &mut Client, time: Duration) -> io::Result<Option<Packet>> {
+    let end = Instant::now() + time;
     loop {
         let left = end.saturating_duration_since(Instant::now());
         if left.is_zero() {

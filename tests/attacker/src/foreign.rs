@@ -68,7 +68,7 @@ fn of_leaders() -> Vec<Message> {
         message("leader-monitor-stale", &FromLeader::Stale),
         message("leader-monitor-session-ready", &FromLeader::SessionReady),
         message("leader-monitor-session-failed", &FromLeader::SessionFailed { text: line() }),
-        message("leader-monitor-denied", &FromLeader::Denied { user: root(), text: line() }),
+        message("leader-monitor-denied", &FromLeader::Denied { user: root(), text: line(), pause_ms: u16::MAX }),
     ]
 }
 

@@ -100,6 +100,9 @@ enum Attack {
         attempts: usize,
         #[arg(long)]
         user: Vec<String>,
+        /// Tried in NLA, and not sent along to the login screen.
+        #[arg(long)]
+        nla: bool,
     },
     /// Logs in with a password or by a cookie, and reports the cookie that this connection is given.
     Cookie {
@@ -146,7 +149,10 @@ fn run(cli: Cli) -> anyhow::Result<Value> {
         Attack::Flips { connections, seed } => cases::run(&net, mutate::cases(connections, seed)),
         Attack::Passwords { attempts, user, typed: true } => Ok(passwords::type_on_screen(&net, attempts, &user)?),
         Attack::Passwords { attempts, user, typed: false } => Ok(passwords::send(&net, attempts, &user)),
-        Attack::Answers { attempts, user } => Ok(passwords::time(&net, attempts, &user)),
+        Attack::Answers { attempts, user, nla } => {
+            let door = if nla { passwords::Door::Nla } else { passwords::Door::Screen };
+            Ok(passwords::time(&net, attempts, &user, door))
+        }
         Attack::Cookie { visit } => cookies::visit(&net, &visit),
         Attack::Rogue { case } => Ok(rogue::play(&net, &case)),
         Attack::Stand { .. } => unreachable!("done above"),

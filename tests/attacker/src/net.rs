@@ -13,7 +13,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 /// Longer than a server on the busiest machine needs to answer or to give up.
-pub const PATIENCE: Duration = Duration::from_secs(40);
+pub const PATIENCE: Duration = Duration::from_secs(100);
 
 /// Addresses that follow one another.
 #[derive(Clone, Copy, Debug)]

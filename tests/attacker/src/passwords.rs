@@ -1,4 +1,4 @@
-//! Wrong passwords, sent along or typed.
+//! Wrong passwords: sent along, typed, or proven to be none.
 
 use crate::net::{End, Net, end_of};
 use crate::walk::{Person, Stage, Walk};
@@ -7,6 +7,8 @@ use std::io;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
+use wrd_test_client::online::{Client, Trust};
+use wrd_test_client::{Kind, PLAIN};
 
 /// How many guess at the same time.
 const TOGETHER: usize = 4;
@@ -61,8 +63,16 @@ pub fn type_on_screen(net: &Net, attempts: usize, user: &str) -> io::Result<Valu
     Ok(json!({ "typed": typed, "end": format!("{end:?}") }))
 }
 
-/// How long each of these users has to wait for the no to a wrong password, in ms, tried in turn.
-pub fn time(net: &Net, attempts: usize, users: &[String]) -> Value {
+/// Where it is said that a password is wrong.
+#[derive(Clone, Copy)]
+pub enum Door {
+    Screen,
+    Nla,
+}
+
+/// How long each of these users has to wait for the no to a wrong password, in ms, tried in turn. Who got no answer is
+/// left out.
+pub fn time(net: &Net, attempts: usize, users: &[String], door: Door) -> Value {
     let next = AtomicUsize::new(0);
     let times = Mutex::new(vec![Vec::new(); users.len()]);
     std::thread::scope(|scope| {
@@ -75,7 +85,11 @@ pub fn time(net: &Net, attempts: usize, users: &[String]) -> Value {
                     }
                     let which = number % users.len();
                     let Some(user) = users.get(which) else { return };
-                    if let Ok(took) = wait_for_no(net, user, number)
+                    let took = match door {
+                        Door::Screen => wait_for_no(net, user, number),
+                        Door::Nla => prove(net, user, number),
+                    };
+                    if let Ok(took) = took
                         && let Ok(mut times) = times.lock()
                         && let Some(times) = times.get_mut(which)
                     {
@@ -87,6 +101,11 @@ pub fn time(net: &Net, attempts: usize, users: &[String]) -> Value {
     });
     let times = times.into_inner().unwrap_or_default();
     users.iter().cloned().zip(times.into_iter().map(|times| json!(times))).collect::<Map<_, _>>().into()
+}
+
+fn prove(net: &Net, user: &str, number: usize) -> io::Result<Duration> {
+    let password = format!("wrong-{number}");
+    Client::be_disproven(net.dial()?, Trust::Any, Kind { user, password: &password, ..PLAIN })
 }
 
 /// The login screen is drawn while PAM makes up its mind, then rests, and changes once more for the answer.

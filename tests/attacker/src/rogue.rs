@@ -14,7 +14,7 @@ const TOGETHER: usize = 8;
 const PATIENCE: Duration = Duration::from_secs(100);
 /// How often, and in what distance, it is tried whether an address is let in again: what it has done counts once the
 /// monitor has seen the end of its gate.
-const TRIES: u32 = 3;
+const TRIES: u32 = 6;
 const PAUSE: Duration = Duration::from_millis(700);
 
 /// Plays every case from an address of its own. Of each: that address, what its gate told, how the connection ended,

@@ -18,6 +18,7 @@ use rustls_pki_types::{CertificateDer, ServerName, UnixTime};
 use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 use wrd_rdp::framing::PduBuffer;
 
 pub type Tls = StreamOwned<ClientConnection, TcpStream>;
@@ -147,6 +148,28 @@ impl Client {
         Ok(client)
     }
 
+    /// The same with a wrong password: how long it takes from the answer to the server's challenge to its no.
+    pub fn be_disproven(socket: TcpStream, trust: Trust<'_>, kind: Kind<'_>) -> std::io::Result<Duration> {
+        let config = Config { enable_tls: false, enable_credssp: true, ..config(kind) };
+        let mut stream = Self::start_as(socket, trust, config)?.stream;
+        // Which key it sees does not come into it.
+        let mut credssp = nla::client((kind.user, "", kind.password), b"", Tokens::Raw, 6);
+        let mut heard = TsRequest::default();
+        let mut asked = Instant::now();
+        for _ in ["negotiate", "authenticate"] {
+            let (request, _) = nla::say(&mut credssp, heard).map_err(std::io::Error::other)?;
+            let bytes = nla::encode(&request);
+            asked = Instant::now();
+            stream.write_all(&bytes)?;
+            heard = read_ts_request(&mut stream)?;
+        }
+        let took = asked.elapsed();
+        match heard.error_code {
+            Some(code) if code.0 == STATUS_LOGON_FAILURE => Ok(took),
+            other => Err(std::io::Error::other(format!("the server says {other:?} to a wrong password"))),
+        }
+    }
+
     fn start_as(mut socket: TcpStream, trust: Trust<'_>, config: Config) -> std::io::Result<Self> {
         let mut connector = ClientConnector::new(config, "127.0.0.1:1".parse().unwrap());
         let mut incoming = PduBuffer::default();
@@ -226,6 +249,9 @@ impl Client {
         self.stream.write_all(&encode_vec(&FastPathInput::single(event)).unwrap())
     }
 }
+
+/// MS-ERREF 2.3.1.
+const STATUS_LOGON_FAILURE: u32 = 0xc000_006d;
 
 fn read_ts_request(stream: &mut impl Read) -> std::io::Result<TsRequest> {
     let mut bytes = vec![0; 4];

@@ -58,6 +58,7 @@ fn gate(pdus: &mut impl Iterator<Item = Vec<u8>>, answered: &mut usize) -> Optio
         max_width: max.width,
         max_height: max.height,
         progress: Progress::Licensing,
+        layout: None,
         pdus: Vec::new(),
     };
     let (mut settings, mut under_tls, mut length) = (None, false, 0);

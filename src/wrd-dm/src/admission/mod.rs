@@ -100,6 +100,9 @@ pub struct Admission {
     guests: BTreeMap<ConnectionId, Guest>,
     /// Leaders that have authenticated nobody. One may outlive its connection while PAM keeps it.
     leaders: BTreeMap<ConnectionId, Leader>,
+    /// Those that ended before the pause behind their denial: their places are not free until then, or guessing would
+    /// be as fast as hanging up.
+    ended: Vec<Leader>,
     actions: VecDeque<Action>,
     lots: fastrand::Rng,
 }
@@ -135,6 +138,8 @@ struct Leader {
     exempt: bool,
     /// When it was started, last denied a login, or last asked or was answered.
     heard: Instant,
+    /// Until when it keeps its last denial from its user.
+    rests_until: Instant,
     state: LeaderState,
 }
 
@@ -144,7 +149,9 @@ enum LeaderState {
     Trying,
     /// It waits for its user to answer a question, who may be nobody.
     Asking,
-    /// It has denied a login; whether it tries another is not seen here.
+    /// It has denied a login, and does not tell its user yet.
+    Resting,
+    /// It has told its user that the login is denied; whether it tries another is not seen here.
     Denied,
     /// Nobody wants it any more: it is ending.
     Parting,
@@ -157,6 +164,7 @@ impl Admission {
             sources: Sources::default(),
             guests: BTreeMap::new(),
             leaders: BTreeMap::new(),
+            ended: Vec::new(),
             actions: VecDeque::new(),
             lots: fastrand::Rng::with_seed(seed),
         }
@@ -171,10 +179,12 @@ impl Admission {
         self.actions.pop_front()
     }
 
-    /// When [`Admission::expire`] has something to do; `None` while nobody waits in silence.
+    /// When [`Admission::expire`] has something to do; `None` while nobody waits in silence, or for a denial.
     pub fn next_deadline(&self) -> Option<Instant> {
         let silent = self.guests.values().filter(|guest| guest.place == Place::Silent);
-        silent.map(|guest| guest.since).min().map(|since| since + self.rules.silence)
+        let silent = silent.map(|guest| guest.since + self.rules.silence);
+        let resting = self.leaders.values().filter(|leader| leader.state == LeaderState::Resting).chain(&self.ended);
+        silent.chain(resting.map(|leader| leader.rests_until)).min()
     }
 
     /// Acts on every deadline that `now` has reached.
@@ -185,6 +195,19 @@ impl Admission {
         for id in late {
             self.left(id, Some(Offence::Silent), now);
             self.actions.push_back(Action::Close(id, Reason::Silent));
+        }
+        let mut rested = false;
+        for leader in self.leaders.values_mut() {
+            if leader.state == LeaderState::Resting && leader.rests_until <= now {
+                (leader.state, rested) = (LeaderState::Denied, true);
+            }
+        }
+        self.ended.retain(|leader| {
+            rested |= leader.rests_until <= now;
+            leader.rests_until > now
+        });
+        if rested {
+            self.serve_line(now);
         }
     }
 
@@ -253,17 +276,18 @@ impl Admission {
         self.serve_line(now);
     }
 
-    /// A leader has denied a login, and may wait for another; or NLA has, which needs none.
-    pub fn denied(&mut self, id: ConnectionId, now: Instant) {
+    /// A leader has denied a login, which it tells its user after a pause, and may wait for another; or NLA has, which
+    /// needs no leader.
+    pub fn denied(&mut self, id: ConnectionId, pause: Duration, now: Instant) {
         let Some(leader) = self.leaders.get_mut(&id) else {
             if let Some(guest) = self.guests.get(&id).filter(|guest| !guest.exempt) {
                 self.sources.punish(guest.source, Offence::Denied, &self.rules.admission, now);
             }
             return;
         };
-        leader.heard = now;
+        (leader.heard, leader.rests_until) = (now, now + pause.min(PAUSE));
         if leader.state != LeaderState::Parting {
-            leader.state = LeaderState::Denied;
+            leader.state = if leader.rests_until > now { LeaderState::Resting } else { LeaderState::Denied };
         }
         // Its connection may be gone: who does not wait for the answer is not spared for that.
         if !leader.exempt {
@@ -294,12 +318,13 @@ impl Admission {
         if let Some(guest) = self.guests.get_mut(&id) {
             guest.place = Place::Inside;
         }
-        self.leader_left(id, now);
+        self.leaders.remove(&id);
+        self.serve_line(now);
     }
 
     /// A leader has ended, or none could be had.
     pub fn leader_left(&mut self, id: ConnectionId, now: Instant) {
-        self.leaders.remove(&id);
+        self.ended.extend(self.leaders.remove(&id).filter(|leader| leader.rests_until > now));
         self.serve_line(now);
     }
 
@@ -348,7 +373,7 @@ impl Admission {
         self.lots.choice(drawn).map(|(id, _)| id)
     }
 
-    /// Those of `pool` whose credentials are not being tried just now; exempt ones only where there is
+    /// Those of `pool` whose credentials are not being tried just now, up to the answer; exempt ones only where there is
     /// nobody else, and of these those of the source that has the most.
     fn candidates(&self, pool: impl Fn(ConnectionId, &Guest) -> bool) -> Vec<(ConnectionId, Guest)> {
         let mut found: Vec<(ConnectionId, Guest)> = self
@@ -367,7 +392,8 @@ impl Admission {
     }
 
     fn is_trying(&self, id: ConnectionId) -> bool {
-        self.leaders.get(&id).is_some_and(|leader| leader.state == LeaderState::Trying)
+        let busy = |leader: &Leader| matches!(leader.state, LeaderState::Trying | LeaderState::Resting);
+        self.leaders.get(&id).is_some_and(busy)
     }
 
     fn turn_away(&mut self, id: ConnectionId, reason: Reason) {
@@ -387,7 +413,7 @@ impl Admission {
         let is_full = |held: &BTreeMap<Source, usize>, guest: &Guest| {
             !guest.exempt && held.get(&guest.source).is_some_and(|held| *held >= share)
         };
-        while self.leaders.len() < most {
+        while self.leaders.len() + self.ended.len() < most {
             let held = self.held();
             let line = self.guests.iter_mut().filter_map(|(id, guest)| Some((guest.in_line?, *id, guest)));
             let line = line.filter(|(_, _, guest)| !is_full(&held, guest));
@@ -399,7 +425,8 @@ impl Admission {
                 self.actions.push_back(Action::RefuseLogin(id, PENALTY));
                 continue;
             }
-            self.leaders.insert(id, Leader { source, exempt, heard: now, state: LeaderState::Trying });
+            let leader = Leader { source, exempt, heard: now, rests_until: now, state: LeaderState::Trying };
+            self.leaders.insert(id, leader);
             self.actions.push_back(Action::OpenLeader(id));
         }
         let held = self.held();
@@ -414,8 +441,8 @@ impl Admission {
 
     /// Sees to it that `wanted` of these leaders are ending, as far as there are idle ones.
     fn make_leaders_part(&mut self, wanted: usize, of: impl Fn(&Leader) -> bool, now: Instant) {
-        let parting = |leader: &&Leader| of(leader) && leader.state == LeaderState::Parting;
-        let parting = self.leaders.values().filter(parting).count();
+        let parting = self.leaders.values().filter(|leader| leader.state == LeaderState::Parting);
+        let parting = parting.chain(&self.ended).filter(|leader| of(leader)).count();
         for _ in parting..wanted {
             let held = self.held();
             let idle = self.leaders.iter_mut().filter(|(_, leader)| of(leader) && leader.is_idle(now));
@@ -428,7 +455,7 @@ impl Admission {
 
     /// How many leaders each source has.
     fn held(&self) -> BTreeMap<Source, usize> {
-        counted(self.leaders.values().map(|leader| leader.source))
+        counted(self.leaders.values().chain(&self.ended).map(|leader| leader.source))
     }
 
     fn count(&self, which: impl Fn(&Guest) -> bool) -> usize {
@@ -463,7 +490,7 @@ impl Leader {
         match self.state {
             LeaderState::Trying => self.heard + VERDICT <= now,
             LeaderState::Asking | LeaderState::Denied => true,
-            LeaderState::Parting => false,
+            LeaderState::Resting | LeaderState::Parting => false,
         }
     }
 }
@@ -497,6 +524,9 @@ const WAITING: usize = 1024;
 const YOUNG: Duration = Duration::from_secs(3);
 /// As long as a gate waits for what its leader says of the credentials.
 const VERDICT: Duration = Duration::from_secs(60);
+
+/// Longer than any module has its denials wait.
+const PAUSE: Duration = Duration::from_secs(30);
 
 const PENALTY: &str = "Too many logins from your address have failed. Please try again in a few minutes.";
 const BUSY: &str = "Too many people are logging in just now. Please connect again.";

@@ -32,6 +32,9 @@ struct World {
     guests: BTreeMap<ConnectionId, (IpAddr, Place)>,
     /// Leader processes that run, wanted or not.
     leaders: BTreeMap<ConnectionId, IpAddr>,
+    /// Until when leaders keep a denial to themselves; and those that have ended without having told it.
+    pauses: BTreeMap<ConnectionId, Instant>,
+    ended: Vec<(IpAddr, Instant)>,
     in_line: BTreeSet<ConnectionId>,
     /// By address, in ms since the start: when it came in, and what it did wrong.
     arrivals: Vec<(IpAddr, u64)>,
@@ -53,6 +56,8 @@ impl World {
             last: 0,
             guests: BTreeMap::new(),
             leaders: BTreeMap::new(),
+            pauses: BTreeMap::new(),
+            ended: Vec::new(),
             in_line: BTreeSet::new(),
             arrivals: Vec::new(),
             offences: Vec::new(),
@@ -68,6 +73,16 @@ impl World {
 
     fn count(&self, which: impl Fn(&Place) -> bool) -> usize {
         self.guests.values().filter(|(_, place)| which(place)).count()
+    }
+
+    /// Of leaders, and of such that are to be missed for a while.
+    fn places(&self) -> usize {
+        self.leaders.len() + self.ended.len()
+    }
+
+    fn places_of(&self, address: IpAddr) -> usize {
+        let ended = self.ended.iter().map(|(address, _)| address);
+        self.leaders.values().chain(ended).filter(|other| **other == address).count()
     }
 
     fn is_exempt(&self, address: IpAddr) -> bool {
@@ -152,12 +167,19 @@ impl World {
         self.settle();
     }
 
-    /// By its leader, or by NLA where it has none yet.
+    /// By its leader, or by NLA where it has none yet; the user knows at once.
     fn deny(&mut self, id: ConnectionId) {
+        self.deny_after(id, Duration::ZERO);
+    }
+
+    fn deny_after(&mut self, id: ConnectionId, pause: Duration) {
         let guest = self.guests.get(&id).map(|(address, _)| *address);
         if let Some(address) = self.leaders.get(&id).copied().or(guest) {
             self.offend(address, self.rules.admission.penalty_denied_seconds);
-            self.room.denied(id, self.now);
+            self.room.denied(id, pause, self.now);
+        }
+        if self.leaders.contains_key(&id) {
+            self.pauses.insert(id, self.now + pause);
         }
         self.settle();
     }
@@ -175,6 +197,7 @@ impl World {
     fn accept(&mut self, id: ConnectionId) {
         if self.guests.contains_key(&id) && self.leaders.remove(&id).is_some() {
             self.set(id, Place::Inside);
+            self.pauses.remove(&id);
             self.room.authenticated(id, self.now);
         }
         self.settle();
@@ -198,7 +221,9 @@ impl World {
     }
 
     fn leader_ends(&mut self, id: ConnectionId) {
-        if self.leaders.remove(&id).is_some() {
+        if let Some(address) = self.leaders.remove(&id) {
+            let pause = self.pauses.remove(&id).filter(|until| *until > self.now);
+            self.ended.extend(pause.map(|until| (address, until)));
             self.room.leader_left(id, self.now);
         }
         self.settle();
@@ -206,6 +231,7 @@ impl World {
 
     fn pass(&mut self, time: Duration) {
         self.now += time;
+        self.ended.retain(|(_, until)| *until > self.now);
         self.room.expire(self.now);
         self.settle();
     }
@@ -263,21 +289,22 @@ impl World {
         assert!(self.count(|place| *place == Place::Silent) <= self.rules.waiting);
         assert!(self.count(|place| *place == Place::Starting) <= rules.startups.full as usize);
         assert!(self.count(|place| matches!(place, Place::Screen(_))) <= rules.login_screens as usize);
-        assert!(self.leaders.len() <= rules.logins as usize);
+        assert!(self.places() <= rules.logins as usize);
         let gates = |place: &Place| !matches!(place, Place::Silent | Place::Leaving);
         assert!(self.count(gates) <= self.rules.connections);
-        let silent = self.count(|place| *place == Place::Silent) > 0;
-        assert_eq!(self.room.next_deadline().is_some(), silent, "a deadline exactly while somebody is silent");
+        let waited_for = self.count(|place| *place == Place::Silent) > 0 || !self.ended.is_empty();
+        let perhaps = waited_for || self.pauses.values().any(|until| *until > self.now);
+        let deadline = self.room.next_deadline();
+        assert!(deadline.is_some() >= waited_for && deadline.is_some() <= perhaps, "{deadline:?}");
+        assert!(deadline.is_none_or(|at| at > self.now), "nothing comes of a deadline");
         let share = (rules.logins as usize / 4).max(1);
-        let has_share = |address| {
-            !self.is_exempt(address) && self.leaders.values().filter(|other| **other == address).count() >= share
-        };
+        let has_share = |address| !self.is_exempt(address) && self.places_of(address) >= share;
         assert!(
-            self.leaders.len() == rules.logins as usize || self.in_line.iter().all(|id| has_share(self.guests[id].0)),
+            self.places() == rules.logins as usize || self.in_line.iter().all(|id| has_share(self.guests[id].0)),
             "a login waits for nothing"
         );
         for address in self.leaders.values().filter(|address| !self.is_exempt(**address)) {
-            assert!(self.leaders.values().filter(|other| *other == address).count() <= share, "more than its share");
+            assert!(self.places_of(*address) <= share, "more than its share");
         }
         assert!(self.room.sources.len() <= Sources::MOST);
         assert_eq!(self.room.guests.len(), self.guests.len());
@@ -290,7 +317,7 @@ enum Op {
     Speak(u64),
     Show(u64),
     Submit(u64),
-    Deny(u64),
+    Deny(u64, u64),
     Ask(u64),
     Answer(u64),
     Accept(u64),
@@ -312,7 +339,7 @@ fn op() -> impl Strategy<Value = Op> {
         6 => id().prop_map(Op::Speak),
         4 => id().prop_map(Op::Show),
         4 => id().prop_map(Op::Submit),
-        2 => id().prop_map(Op::Deny),
+        3 => (id(), prop_oneof![Just(0), 0..5000u64]).prop_map(|(id, pause)| Op::Deny(id, pause)),
         2 => id().prop_map(Op::Ask),
         1 => id().prop_map(Op::Answer),
         1 => id().prop_map(Op::Accept),
@@ -337,7 +364,7 @@ proptest! {
                 Op::Speak(back) => world.speak(id(back)),
                 Op::Show(back) => world.show(id(back)),
                 Op::Submit(back) => world.submit(id(back)),
-                Op::Deny(back) => world.deny(id(back)),
+                Op::Deny(back, ms) => world.deny_after(id(back), Duration::from_millis(ms)),
                 Op::Ask(back) => world.ask(id(back)),
                 Op::Answer(back) => world.answer(id(back)),
                 Op::Accept(back) => world.accept(id(back)),
@@ -353,8 +380,8 @@ proptest! {
         for id in world.leaders.keys().copied().collect::<Vec<_>>() {
             world.leader_ends(id);
         }
-        prop_assert_eq!(world.room.next_deadline(), None);
         world.pass(Duration::from_secs(660));
+        prop_assert_eq!(world.room.next_deadline(), None);
         for address in ADDRESSES {
             prop_assert!(world.arrive(address.parse().unwrap()).is_ok(), "a penalty outlives its most");
         }
@@ -522,6 +549,27 @@ fn a_leader_that_waits_for_its_users_answer_keeps_nobody_out() {
     assert_eq!(world.refused_logins, 2);
     // Nobody is punished for being asked.
     assert_eq!(world.offences.len(), 1);
+}
+
+#[test]
+fn a_guess_costs_its_pause_whether_it_is_waited_for_or_not() {
+    let mut world = World::new(small(), 1);
+    let ids: Vec<_> = (0..3).map(|number| world.arrive(address(number)).unwrap()).collect();
+    for id in &ids {
+        world.speak(*id);
+        world.submit(*id);
+    }
+    // Both places are taken: by one who waits for the answer, and by one who has gone.
+    for id in &ids[..2] {
+        world.deny_after(*id, Duration::from_secs(2));
+    }
+    world.leave(ids[1], None);
+    world.leader_ends(ids[1]);
+    world.pass(Duration::from_millis(1999));
+    assert_eq!((world.leaders.len(), world.in_line.len(), world.refused_logins), (1, 1, 0));
+    world.pass(Duration::from_millis(1));
+    assert!(world.leaders.contains_key(&ids[2]));
+    assert_eq!(world.refused_logins, 0);
 }
 
 #[test]

@@ -4,7 +4,7 @@ use super::nla::Nla;
 use super::reconnect::Back;
 use super::requests::{self, Asked, Decides, Rule};
 use super::{Action, Note, Table, Timing};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 use wrd_proto::gate::{self, Security, ToMonitor};
 use wrd_proto::leader::{FromLeader, ToLeader};
 use wrd_proto::{Address, ConnectionId, Line, UserName};
@@ -276,12 +276,13 @@ impl Table {
     fn serve_leader(&mut self, id: ConnectionId, message: FromLeader, now: Instant) {
         let Some(connection) = self.connections.get_mut(&id) else { return };
         match message {
-            FromLeader::Denied { user, text } => {
+            FromLeader::Denied { user, text, pause_ms } => {
                 connection.outcome = Outcome::Denied;
                 // What comes next is typed, and PAM sees it.
                 connection.back = None;
                 let client = connection.client.clone();
-                self.note(Note::Denied { id, client, user, text });
+                let pause = Duration::from_millis(pause_ms.into());
+                self.note(Note::Denied { id, client, user, text, pause });
             }
             FromLeader::Authenticated { uid, user } if !connection.nla.admits(uid) => {
                 self.not_who_was_proven(id, uid, user);

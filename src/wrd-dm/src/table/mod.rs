@@ -88,6 +88,8 @@ pub enum Note {
         client: Address,
         user: UserName,
         text: Line,
+        /// Until the user knows.
+        pause: Duration,
     },
     /// NLA has proven this name, which lets nobody in yet.
     Proven {

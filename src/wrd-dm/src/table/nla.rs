@@ -5,7 +5,7 @@
 
 use super::connection::{Outcome, Stage};
 use super::{Action, Note, Table, Timing};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 use wrd_proto::gate::{NtlmVerdict, SessionKey};
 use wrd_proto::{ConnectionId, Line, UserName};
 
@@ -66,7 +66,7 @@ impl Table {
         let at = now + Timing::REFUSAL;
         connection.deadline = Some(connection.deadline.map_or(at, |deadline| deadline.min(at)));
         let client = connection.client.clone();
-        self.note(Note::Denied { id, client, user, text });
+        self.note(Note::Denied { id, client, user, text, pause: Duration::ZERO });
     }
 
     /// What is left for the gate is to tell its client and to end.
@@ -93,7 +93,7 @@ impl Table {
         connection.stage = Stage::Waiting(uid);
         let client = connection.client.clone();
         let text = format!("uid {uid} has logged in where uid {} was proven", proven.uid);
-        self.note(Note::Denied { id, client, user, text: Line::truncated(&text) });
+        self.note(Note::Denied { id, client, user, text: Line::truncated(&text), pause: Duration::ZERO });
         self.act(Action::Forget(proven));
         self.refuse(id, Line::truncated(ANOTHER));
     }

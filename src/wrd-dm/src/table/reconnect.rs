@@ -87,7 +87,8 @@ impl Table {
         let Some((uid, session)) = found else {
             connection.outcome = Outcome::Denied;
             let client = connection.client.clone();
-            self.note(Note::Denied { id, client, user: UserName::default(), text: Line::truncated(NO_COOKIE) });
+            let (user, text) = (UserName::default(), Line::truncated(NO_COOKIE));
+            self.note(Note::Denied { id, client, user, text, pause: Duration::ZERO });
             return self.act(Action::TellReconnect(id, Returning::Refused));
         };
         session.cookie = None;
@@ -111,7 +112,7 @@ impl Table {
         connection.stage = Stage::Waiting(uid);
         let client = connection.client.clone();
         let text = format!("uid {uid} has come back to the session of another");
-        self.note(Note::Denied { id, client, user, text: Line::truncated(&text) });
+        self.note(Note::Denied { id, client, user, text: Line::truncated(&text), pause: Duration::ZERO });
         self.refuse(id, Line::truncated(ANOTHER));
     }
 }

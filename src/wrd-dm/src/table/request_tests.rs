@@ -173,7 +173,7 @@ fn every_word() -> Vec<Word> {
         Word::Gate(ToMonitor::Reconnect(Claim { logon_id: 1, verifier: SessionKey::new([1; 16]) })),
         Word::Gate(ToMonitor::Relaying),
         Word::Gate(ToMonitor::Failed { stage: wrd_proto::gate::Stage::Tls, reason: text() }),
-        Word::Leader(FromLeader::Denied { user: user(), text: text() }),
+        Word::Leader(FromLeader::Denied { user: user(), text: text(), pause_ms: 2000 }),
         Word::Leader(FromLeader::Authenticated { uid: UID, user: user() }),
         Word::Leader(FromLeader::Asks),
         Word::Leader(FromLeader::Answered),

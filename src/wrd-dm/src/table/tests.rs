@@ -483,7 +483,7 @@ fn a_leader_that_denies_on_and_on_is_no_leader() {
     let id = world.connect();
     world.gate(id, sign());
     world.gate(id, ToMonitor::OpenLogin);
-    let denied = || FromLeader::Denied { user: user(9), text: line("no") };
+    let denied = || FromLeader::Denied { user: user(9), text: line("no"), pause_ms: 2000 };
     for _ in 0..wrd_proto::leader::MAX_TRIES {
         world.leader(id, denied());
         assert!(world.gates.contains(&id));
@@ -654,7 +654,7 @@ fn what_pam_refuses_of_what_nla_has_proven_is_forgotten() {
     world.leader(id, FromLeader::Stale);
     assert_eq!(world.forgotten, [Proven { uid: world.uid_of(id), name: UserName::truncated("alice") }]);
     // The user may type the new password.
-    world.leader(id, FromLeader::Denied { user: user(9), text: line("no") });
+    world.leader(id, FromLeader::Denied { user: user(9), text: line("no"), pause_ms: 2000 });
     world.gate(id, ToMonitor::Screen);
     world.authenticate(id);
     assert!(world.table.connection(id).unwrap().is_authenticated());
@@ -764,7 +764,7 @@ impl World {
             Op::Left(uid, id) => self.session(uid, FromSession::Left { connection: ConnectionId(id) }),
             Op::Authenticate(id) => self.authenticate(ConnectionId(id)),
             Op::Denied(id) => {
-                let message = FromLeader::Denied { user: user(9), text: line("no") };
+                let message = FromLeader::Denied { user: user(9), text: line("no"), pause_ms: 2000 };
                 self.leader(ConnectionId(id), message);
             }
             Op::Ready(uid) => self.ready(uid),
@@ -1047,7 +1047,7 @@ fn whose_account_may_not_be_used_any_more_can_log_in_as_everybody_does() {
     let cookie = world.cookie[&uid].clone();
     let (id, _) = come_back(&mut world, cookie);
     world.gate(id, ToMonitor::Screen);
-    world.leader(id, FromLeader::Denied { user: user(uid), text: line("expired") });
+    world.leader(id, FromLeader::Denied { user: user(uid), text: line("expired"), pause_ms: 2000 });
     assert_eq!(world.table.who_is_back(id), None);
     // With a password: as whoever that is.
     let_in(&mut world, id, uid + 1);

@@ -81,10 +81,16 @@ pub fn leader(behaviour: &str, runtime: &Path) {
     let user = proven.unwrap_or_else(|| UserName::truncated("somebody"));
     if behaviour == "stale" {
         monitor.send(&FromLeader::Stale).unwrap();
-        monitor.send(&FromLeader::Denied { user, text: "no".try_into().unwrap() }).unwrap();
+        monitor.send(&FromLeader::Denied { user, text: "no".try_into().unwrap(), pause_ms: 2000 }).unwrap();
         return;
     }
-    monitor.send(&FromLeader::Denied { user: UserName::truncated("ro\not"), text: "no".try_into().unwrap() }).unwrap();
+    monitor
+        .send(&FromLeader::Denied {
+            user: UserName::truncated("ro\not"),
+            text: "no".try_into().unwrap(),
+            pause_ms: 2000,
+        })
+        .unwrap();
     monitor.send(&FromLeader::Authenticated { uid, user: user.clone() }).unwrap();
     match monitor.recv().unwrap() {
         ToLeader::StartSession => {}

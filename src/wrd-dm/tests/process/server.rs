@@ -140,7 +140,7 @@ impl Server {
 
     pub fn connect_silently(&self) -> TcpStream {
         let stream = TcpStream::connect(self.address()).unwrap();
-        stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+        stream.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
         stream
     }
 
@@ -224,7 +224,7 @@ pub fn line(stream: &mut TcpStream) -> String {
 pub fn eventually(what: &str, mut check: impl FnMut() -> bool) {
     let start = Instant::now();
     while !check() {
-        assert!(start.elapsed() < Duration::from_secs(20), "waited for {what} in vain");
+        assert!(start.elapsed() < Duration::from_secs(60), "waited for {what} in vain");
         std::thread::sleep(Duration::from_millis(10));
     }
 }

@@ -97,6 +97,10 @@ fn sights() -> Vec<Sight> {
     for (name, scale, size) in [("question", 100, usual), ("question-200", 200, (1280, 1200))] {
         add(name, size, scale, ENGLISH, &asked(ENGLISH), None);
     }
+    let beside = with(asked(ENGLISH), |form| {
+        form.key(Key::BackTab);
+    });
+    add("question-layout", usual, 100, ENGLISH, &beside, None);
     add(
         "told",
         usual,

@@ -205,6 +205,6 @@ pub fn start(socket: TcpStream, identity: &Identity, password: &str) -> Client {
 
 pub fn dial(address: std::net::SocketAddr) -> TcpStream {
     let socket = TcpStream::connect(address).unwrap();
-    socket.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+    socket.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
     socket
 }

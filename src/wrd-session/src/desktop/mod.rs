@@ -16,7 +16,6 @@ mod source;
 
 use self::bus::{Announcer, Bus};
 use self::children::{Children, Role};
-use self::chosen::Memory;
 use self::environment::Environment;
 use self::session::Session;
 use crate::compositor::{self, Ask, Furniture, Wayland};
@@ -39,7 +38,6 @@ pub struct Options {
     pub settings: SessionSettings,
     /// Runs in place of what the settings say.
     pub session: Option<InstalledSession>,
-    pub memory: Memory,
     /// What is wrong with the settings, or the session that was wanted; shown to the user.
     pub notices: Vec<String>,
     /// `$XDG_RUNTIME_DIR`.
@@ -55,7 +53,6 @@ pub struct Desktop {
     bus: Bus,
     announcer: Option<Announcer>,
     session: Session,
-    memory: Memory,
     home: PathBuf,
     requests: Vec<Request>,
     epoll: Epoll,
@@ -103,7 +100,6 @@ impl Desktop {
             bus,
             announcer,
             session: Session::Embedded,
-            memory: options.memory.clone(),
             home: options.home.clone(),
             requests: Vec::new(),
             epoll,

@@ -96,7 +96,7 @@ impl Desktop {
                 .to_owned(),
             Origin::Installed(file) => {
                 // The next login must not end here again, perhaps before there is a screen to choose on.
-                self.memory.forget();
+                self.requests.push(Request::Unusable);
                 format!(
                     "The command is that of {}. Where no other session is chosen, the next login starts the \
                          default desktop.",

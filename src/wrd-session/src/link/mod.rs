@@ -40,6 +40,7 @@ use wrd_rdp::DesktopSize;
 use wrd_rdp::acceptor::{DriveError, IO_CHANNEL, Pause, Waiting, drive, granted_size, new_acceptor};
 use wrd_rdp::client::{ClientSettings, Keyboard};
 use wrd_rdp::input::events;
+use wrd_rdp::keymap::{LayoutName, listed};
 use wrd_rdp::pdu::{self as pdus, share_data};
 use wrd_rdp::replay::{replay, settings};
 
@@ -47,6 +48,8 @@ use wrd_rdp::replay::{replay, settings};
 pub struct Connection {
     stage: Stage,
     client: ClientSettings,
+    /// What the user chose on the login screen, until it is taken.
+    layout: Option<LayoutName>,
     size: Size,
     capabilities: Capabilities,
     channels: Channels,
@@ -103,6 +106,7 @@ impl Connection {
             stage: Stage::Over,
             size: granted(&replayed.client, max),
             client: replayed.client,
+            layout: transcript.layout.and_then(listed),
             capabilities: Capabilities::default(),
             channels: Channels::default(),
             pipeline: if has_pipeline { Pipeline::Expected } else { Pipeline::Absent },
@@ -138,6 +142,11 @@ impl Connection {
 
     pub fn keyboard(&self) -> Keyboard {
         self.client.keyboard
+    }
+
+    /// The keyboard layout that the user chose on the login screen; once.
+    pub fn take_layout(&mut self) -> Option<LayoutName> {
+        self.layout.take()
     }
 
     pub fn capabilities(&self) -> &Capabilities {

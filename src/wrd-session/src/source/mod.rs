@@ -98,6 +98,8 @@ pub struct KeyboardLayout {
 pub enum Request {
     Disconnect,
     LogOut,
+    /// The installed session failed at once: nobody should come to it again without having chosen it.
+    Unusable,
     /// The session's command has ended by itself; the text says how, for the screen and the journal.
     Ended {
         reason: String,

@@ -66,6 +66,12 @@ impl Arrival {
         (arrival, stage, factory)
     }
 
+    /// With a layout that its user chose on the login screen.
+    pub fn choosing(mut self, layout: u32) -> Self {
+        self.transcript.layout = Some(layout);
+        self
+    }
+
     /// What the gate writes first.
     pub fn block(&self) -> Vec<u8> {
         let body = wrd_sys::channel::encode(&self.transcript).unwrap();
@@ -76,7 +82,7 @@ impl Arrival {
 
     /// Goes on over the link until the client is connected.
     pub fn connect(mut self, mut link: UnixStream) -> Client {
-        link.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+        link.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
         link.write_all(&self.block()).unwrap();
         while !self.dialogue.step() {
             self.send(&mut link);
@@ -153,7 +159,7 @@ impl Client {
 
     /// Reads and shows until `done` or the link ends.
     pub fn until(&mut self, what: &str, done: impl Fn(&Self) -> bool) {
-        let deadline = std::time::Instant::now() + Duration::from_secs(20);
+        let deadline = std::time::Instant::now() + Duration::from_secs(60);
         while !done(self) {
             assert!(std::time::Instant::now() < deadline, "waited too long for: {what}");
             if self.ended {

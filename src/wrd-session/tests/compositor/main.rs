@@ -571,7 +571,8 @@ fn an_animation_runs_no_faster_than_the_output() {
     test.settle();
     assert_eq!(test.clients[client].heard.frames, 1, "at once after a rest");
     let mut drawn = 1;
-    while start.elapsed() < Duration::from_millis(500) {
+    // Half a second; on a busy machine for as long as it takes to see some.
+    while start.elapsed() < Duration::from_millis(500) || (drawn < 10 && start.elapsed() < Duration::from_secs(30)) {
         if test.clients[client].heard.frames == drawn {
             drawn += 1;
             test.clients[client].draw(&window.surface, 300, 200, if drawn % 2 == 0 { RED } else { GREEN });
@@ -581,7 +582,8 @@ fn an_animation_runs_no_faster_than_the_output() {
             test.wayland.render();
         }
     }
-    assert!((10..=33).contains(&drawn), "{drawn} frames in half a second");
+    let most = start.elapsed().as_millis() / 16 + 2;
+    assert!((10..=most).contains(&(drawn as u128)), "{drawn} frames in {:?}", start.elapsed());
 }
 
 #[test]
@@ -741,7 +743,7 @@ fn the_background_picture_comes_and_follows_the_size() {
     let mut test = Test::with_background(wrd_config::Background::Picture(path));
     for size in [SIZE, Size { width: 800, height: 600 }, Size { width: 1600, height: 900 }] {
         test.wayland.resize(size);
-        let end = Instant::now() + Duration::from_secs(10);
+        let end = Instant::now() + Duration::from_secs(60);
         while Instant::now() < end {
             test.wayland.dispatch();
             test.wayland.render();

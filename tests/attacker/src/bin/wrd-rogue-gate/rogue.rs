@@ -1,5 +1,6 @@
 //! The gate itself: the way to a stage, which is an honest one, and the acts.
 
+use crate::frames::of_hex;
 use crate::{CLIENT, WORD, frames, login, process, reach};
 use anyhow::{Context, Result, bail};
 use std::fmt::Display;
@@ -8,14 +9,15 @@ use std::net::TcpStream;
 use std::os::fd::OwnedFd;
 use std::time::Duration;
 use wrd_proto::gate::{NtlmProof, NtlmVerdict, Stage, Start, ToGate, ToMonitor};
-use wrd_proto::{Bytes, Line, Secret, UserName, login as wire};
+use wrd_proto::reconnect::Claim;
+use wrd_proto::{Bytes, Key, Line, Secret, UserName, login as wire};
 use wrd_sys::listen::take_fd;
 use wrd_sys::{Channel, ChannelError, RawChannel};
 
 const MONITOR: i32 = 4;
 
 /// How long whatever was heard here may be on its way to the monitor from somebody else.
-const MEANWHILE: Duration = Duration::from_secs(1);
+const MEANWHILE: Duration = Duration::from_secs(5);
 
 pub type MonitorChannel = Channel<ToMonitor, ToGate>;
 pub type LoginChannel = Channel<wire::FromGate, wire::FromLeader>;
@@ -86,6 +88,11 @@ impl Rogue {
                 self.monitor()?.send(&proof())?;
                 self.expect("disproven").map(drop)
             }
+            "turned-back" => {
+                self.go_to("signed")?;
+                self.monitor()?.send(&made_up())?;
+                self.expect("reconnect Refused").map(drop)
+            }
             "screen" => {
                 self.go_to("signed")?;
                 Ok(self.monitor()?.send(&ToMonitor::Screen)?)
@@ -147,6 +154,7 @@ impl Rogue {
                 "proof-and-login" => self.tell(&proof()).and_then(|()| self.tell(&ToMonitor::OpenLogin)),
                 "proof-twice" => self.tell(&proof()).and_then(|()| self.tell(&proof())),
                 "screen-twice" => self.tell(&ToMonitor::Screen).and_then(|()| self.tell(&ToMonitor::Screen)),
+                _ if act.starts_with("reconnect:") => self.reconnect(act),
                 _ if act.starts_with("sign-") => self.sign_something(act),
                 _ if act.starts_with("login-") => return login::act(self, act),
                 _ if act.starts_with("link-") => return login::act_on_link(self, act),
@@ -170,12 +178,25 @@ impl Rogue {
             "ntlm-proof" => proof(),
             "screen" => ToMonitor::Screen,
             "open-login" => ToMonitor::OpenLogin,
+            "reconnect" => made_up(),
             "relaying" => ToMonitor::Relaying,
             "failed" => failed("it gives up again"),
             // Whoever reads the journal line by line must not take it for one of the monitor's own.
             "failed-forged" => failed(&format!("x\n{FORGED}\"")),
             _ => return None,
         })
+    }
+
+    /// Presents cookies as clients have them, one after the other, and hears what is said to each but the last.
+    fn reconnect(&self, act: &str) -> Result<()> {
+        let cookies = act.trim_start_matches("reconnect:").split(',');
+        for (number, cookie) in cookies.enumerate() {
+            if number > 0 {
+                self.say(name_of(&self.monitor()?.recv()?));
+            }
+            self.tell(&presented(&of_hex(cookie)?)?)?;
+        }
+        Ok(())
     }
 
     fn tell(&self, message: &ToMonitor) -> Result<()> {
@@ -293,6 +314,18 @@ fn proof() -> ToMonitor {
         challenge: full(),
         authenticate: full(),
     })
+}
+
+/// What a gate makes of a client's cookie (ARC_CS_PRIVATE_PACKET, MS-RDPBCGR 2.2.4.3).
+fn presented(cookie: &[u8]) -> Result<ToMonitor> {
+    let cookie: &[u8; 28] = cookie.try_into().context("a cookie has 28 bytes")?;
+    let [_, _, _, _, _, _, _, _, a, b, c, d, verifier @ ..] = *cookie;
+    Ok(ToMonitor::Reconnect(Claim { logon_id: u32::from_le_bytes([a, b, c, d]), verifier: Key::new(verifier) }))
+}
+
+/// A cookie that is nobody's.
+fn made_up() -> ToMonitor {
+    ToMonitor::Reconnect(Claim { logon_id: 1, verifier: Key::new([1; 16]) })
 }
 
 /// RFC 8446 4.4.3, over the hash of some transcript.
