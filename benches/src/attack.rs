@@ -7,6 +7,7 @@ use crate::report::{percentile, rounded, summary};
 use anyhow::ensure;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
+use std::process::{Child, Stdio};
 use std::time::Duration;
 use wrd_tests::eventually;
 use wrd_tests::machine::{Build, Machine};
@@ -30,7 +31,8 @@ struct Kind {
     words: Vec<&'static str>,
 }
 
-/// All kinds of attacks. The first is none: what it says is how well this can be measured.
+/// All kinds of attacks. The first two are none: what they say is how well this can be measured, and what any work costs
+/// the user that the machine does beside theirs, at the lowest priority.
 fn kinds() -> Vec<Kind> {
     let kind = |name, from, words: &'static str| Kind { name, from, words: words.split(' ').collect() };
     // Of each stage, and all at the same time.
@@ -38,6 +40,7 @@ fn kinds() -> Vec<Kind> {
     let trickle = stages.iter().flat_map(|stage| ["--stage", stage]).cycle().take(2 * 240);
     vec![
         Kind { name: "nothing", from: (0, 0), words: Vec::new() },
+        Kind { name: LOOP, from: (0, 0), words: Vec::new() },
         kind("flood_from_one_source", (1, 0), "flood --connections 100000000 --hold 200 --talk"),
         kind("flood_from_many_sources", (300, 100), "flood --connections 100000000 --hold 600 --talk"),
         kind("half_open", (200, 100), "stand --stage joined --connections 300 --again"),
@@ -51,6 +54,9 @@ fn kinds() -> Vec<Kind> {
         kind("wrong_passwords", (250, 50), "passwords --attempts 100000 --user carol"),
     ]
 }
+
+/// What is no attack but a loop that does nothing, as nice as attackers are.
+const LOOP: &str = "a_niced_loop";
 
 /// The names of all kinds.
 pub fn names() -> Vec<&'static str> {
@@ -118,7 +124,7 @@ impl Front<'_> {
         for _ in 0..KEYS / AT_ONCE {
             found.attacked.extend(desk.press(AT_ONCE, PAUSE)?);
             // One that was over is begun again.
-            if let Some(running) = &mut attack
+            if let Some(Running::Attack(running)) = &mut attack
                 && !running.goes_on()?
             {
                 attack = self.start(kind)?;
@@ -131,7 +137,10 @@ impl Front<'_> {
         Ok(())
     }
 
-    fn start(&mut self, kind: &Kind) -> anyhow::Result<Option<Attack>> {
+    fn start(&mut self, kind: &Kind) -> anyhow::Result<Option<Running>> {
+        if kind.name == LOOP {
+            return Loop::start(self.machine).map(Running::Loop).map(Some);
+        }
         if kind.words.is_empty() {
             return Ok(None);
         }
@@ -140,6 +149,29 @@ impl Front<'_> {
         self.street += 1;
         let mut from = vec![street.four(four)];
         from.extend((six > 0).then(|| street.six(six)));
-        Attack::start(self.machine, Build::Release, &from, &kind.words).map(Some)
+        Attack::start(self.machine, Build::Release, &from, &kind.words).map(Running::Attack).map(Some)
+    }
+}
+
+/// What goes on beside the user, until dropped.
+enum Running {
+    Attack(Attack),
+    Loop(#[expect(dead_code, reason = "runs until dropped")] Loop),
+}
+
+struct Loop(Child);
+
+impl Loop {
+    fn start(machine: &Machine) -> anyhow::Result<Self> {
+        let script = "echo 19 >/proc/self/autogroup; nice -n 19 sh -c 'while :; do :; done' & cat; kill $!";
+        let words = ["setsid", "--wait", "sh", "-c", script];
+        Ok(Self(machine.command(&words).stdin(Stdio::piped()).stdout(Stdio::null()).spawn()?))
+    }
+}
+
+impl Drop for Loop {
+    fn drop(&mut self) {
+        drop(self.0.stdin.take());
+        let _ = self.0.wait();
     }
 }

@@ -2,7 +2,6 @@
 //!
 //! Ours is one file with certificate and key, so that there is never one without the other.
 
-use crate::files::{self, Readers};
 use crate::signer::Signer;
 use anyhow::{Context, ensure};
 use ring::digest;
@@ -14,6 +13,7 @@ use std::path::Path;
 use wrd_config::Tls;
 use wrd_proto::Bytes;
 use wrd_proto::gate::MAX_CHAIN;
+use wrd_sys::files::{self, Readers};
 use zeroize::Zeroizing;
 
 /// Who this host is to its clients.

@@ -15,7 +15,6 @@ mod cli;
 mod control;
 mod door;
 mod enrolment;
-mod files;
 mod gates;
 mod leaders;
 mod listener;

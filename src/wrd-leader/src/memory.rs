@@ -6,10 +6,11 @@
 //! it keeps nobody out of the next login. Deliberately absent: running one, which is the worker's.
 
 use std::fs;
-use std::io::{self, Read, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::io;
+use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use wrd_config::{Choice, InstalledSession, SessionId};
+use wrd_sys::files::{self, Readers};
 
 /// The session of a login.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -84,20 +85,21 @@ impl Memory {
     }
 
     fn recall(&self) -> Option<SessionId> {
-        let mut text = String::new();
-        match fs::File::open(&self.0).and_then(|file| file.take(MAX_FILE).read_to_string(&mut text)) {
+        let text = match files::read(&self.0, MAX_FILE) {
+            Ok(text) => text,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return None,
-            Err(error) => tracing::warn!("ignoring {}: {error}", self.0.display()),
-            Ok(_) => {}
-        }
-        let id = SessionId::parse(text.trim_end());
+            Err(error) => {
+                tracing::warn!("ignoring {}: {error}", self.0.display());
+                return None;
+            }
+        };
+        let id = std::str::from_utf8(&text).ok().and_then(|text| SessionId::parse(text.trim_end()));
         if id.is_none() {
             tracing::warn!("ignoring {}: it names no session", self.0.display());
         }
         id
     }
 
-    /// Whole or not at all: written beside it, and put in its place. With modes of its own, whatever umask PAM has set.
     fn write(&self, id: &SessionId) -> io::Result<()> {
         if let Some(folder) = self.0.parent() {
             fs::create_dir_all(folder.parent().unwrap_or(folder))?;
@@ -106,10 +108,7 @@ impl Memory {
                 _ => {}
             }
         }
-        let new = self.0.with_extension("new");
-        let mut file = fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&new)?;
-        writeln!(file, "{id}")?;
-        fs::rename(&new, &self.0)
+        files::save(&self.0, format!("{id}\n").as_bytes(), Readers::Owner)
     }
 }
 

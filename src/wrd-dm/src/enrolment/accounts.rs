@@ -88,7 +88,7 @@ impl State {
 }
 
 fn read(path: &Path) -> io::Result<String> {
-    Ok(String::from_utf8_lossy(&crate::files::read(path, MAX_FILE)?).into_owned())
+    Ok(String::from_utf8_lossy(&wrd_sys::files::read(path, MAX_FILE)?).into_owned())
 }
 
 /// Names and uids; the first line of a name counts, as for the C library.

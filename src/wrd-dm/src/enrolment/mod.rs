@@ -10,7 +10,6 @@ mod control;
 
 pub use control::answer;
 
-use crate::files::{self, Readers};
 use accounts::{Accounts, Claim};
 use anyhow::Context;
 use std::collections::{BTreeMap, BTreeSet};
@@ -21,6 +20,7 @@ use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant, SystemTime};
 use wrd_enrol::{Entry, EntryError, EntryName, MAX_KEY_TEXT, NtHash, PrivateKey};
+use wrd_sys::files::{self, Readers};
 
 /// The entries of one server.
 pub struct Store {
