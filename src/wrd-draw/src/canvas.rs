@@ -3,6 +3,7 @@
 use crate::font::{TextStyle, for_each_glyph, line_metrics, text_width};
 use crate::{Color, Icon};
 use ab_glyph::Font;
+use std::ops::Range;
 use tiny_skia::{FillRule, LineCap, LineJoin, Path, PathBuilder, Pixmap, Rect, Stroke, Transform};
 
 /// A rectangle in px.
@@ -69,13 +70,21 @@ impl Canvas {
         self.pixmap.fill(tiny_skia::Color::from_rgba8(color.r, color.g, color.b, color.a));
     }
 
+    /// A filled rectangle with hard edges: of each pixel all or nothing, by its centre. Row by row into the pixels: a
+    /// login screen has tens of thousands of them, which `tiny_skia` would take for as many paths.
     pub fn rect(&mut self, area: Area, color: Color) {
-        if let Some(rect) = Rect::from_xywh(area.x, area.y, area.width, area.height)
-            && self.shows(area)
-        {
-            let mut paint = color.paint();
-            paint.anti_alias = false;
-            self.pixmap.fill_rect(rect, &paint, self.transform(), None);
+        let (width, height) = self.size();
+        let columns = pixels(area.x - self.origin.0, area.width, width);
+        let rows = pixels(area.y - self.origin.1, area.height, height);
+        let opaque = tiny_skia::PremultipliedColorU8::from_rgba(color.r, color.g, color.b, u8::MAX);
+        let opaque = opaque.filter(|_| color.a == u8::MAX);
+        let lines = self.pixmap.pixels_mut().chunks_exact_mut(width as usize);
+        for line in lines.skip(rows.start).take(rows.len()) {
+            let line = line.get_mut(columns.clone()).unwrap_or_default();
+            match opaque {
+                Some(opaque) => line.fill(opaque),
+                None => line.iter_mut().for_each(|pixel| *pixel = over(*pixel, color, 1.0)),
+            }
         }
     }
 
@@ -198,6 +207,14 @@ impl Canvas {
     }
 }
 
+/// Of so many px in a row those whose centres lie between `start` and `start + length`.
+fn pixels(start: f32, length: f32, size: u32) -> Range<usize> {
+    // What is not a number becomes 0.
+    let edge = |at: f32| ((at - 0.5).ceil().max(0.0) as usize).min(size as usize);
+    let (first, end) = (edge(start), edge(start + length));
+    first..end.max(first)
+}
+
 /// The longest beginning of `text` that fits into `width` with an ellipsis behind it.
 fn shorten(text: &str, width: f32, style: &TextStyle) -> String {
     let ends: Vec<usize> = text.char_indices().map(|(index, _)| index).collect();
@@ -288,6 +305,31 @@ mod tests {
                 }
             }
         }
+    }
+
+    #[test]
+    fn a_rectangle_has_the_pixels_whose_centres_it_covers() {
+        let red = Color::rgb(0xff0000);
+        for (area, columns, rows) in [
+            (Area::new(1.0, 2.0, 3.0, 1.0), 1..4, 2..3),
+            (Area::new(0.4, 0.4, 1.2, 1.0), 0..2, 0..1),
+            (Area::new(0.6, 0.6, 1.0, 0.8), 1..2, 1..1),
+            (Area::new(-9.0, -9.0, 99.0, 99.0), 0..5, 0..4),
+            (Area::new(2.0, 1.0, -1.0, 2.0), 2..2, 1..3),
+            (Area::new(f32::NAN, 0.0, f32::INFINITY, 1.0), 0..0, 0..1),
+        ] {
+            let mut canvas = Canvas::new(5, 4).unwrap();
+            canvas.set_origin(10.0, 20.0);
+            canvas.rect(Area { x: area.x + 10.0, y: area.y + 20.0, ..area }, red);
+            for (at, pixel) in canvas.rgba().chunks_exact(4).enumerate() {
+                let inside = columns.contains(&(at % 5)) && rows.contains(&(at / 5));
+                assert_eq!(pixel == [255, 0, 0, 255], inside, "{area:?} at {at}");
+            }
+        }
+        let mut canvas = Canvas::new(1, 1).unwrap();
+        canvas.fill(Color::rgb(0x000000));
+        canvas.rect(Area::new(0.0, 0.0, 1.0, 1.0), red.with_alpha(128));
+        assert_eq!(canvas.rgba(), [128, 0, 0, 255]);
     }
 
     #[test]
