@@ -9,7 +9,7 @@ use wrd_tests::client::{Client, Options};
 use wrd_tests::machine::{Build, Machine, Mark};
 use wrd_tests::strangers::{Attack, Street};
 use wrd_tests::typist::Typist;
-use wrd_tests::{eventually, processes, server};
+use wrd_tests::{eventually, poll, processes, server};
 
 /// Longer than every deadline that the machine of these tests has configured, on the slowest machine.
 const CALM: Duration = Duration::from_secs(120);
@@ -53,10 +53,14 @@ impl<'m> Scene<'m> {
     /// Begins with a user at work. Attacks come from `street`, which no other test has.
     pub fn begin(machine: &'m Machine, street: u8) -> anyhow::Result<Self> {
         server::clear(machine)?;
-        eventually("the logins of other attacks to end", CALM, || Ok((leaders(machine)? == 0).then_some(())))?;
+        eventually("other attacks to end", CALM, || {
+            let gates = processes::count(machine)?.contains_key("wrd-gate");
+            Ok((leaders(machine)? == 0 && !gates).then_some(()))
+        })?;
         let typist = Typist::start(machine)?;
-        let memory = processes::anonymous(&one(machine, "wrd-dm")?).context("the monitor's memory")?;
-        let (gate, before, mark) = (one(machine, "wrd-gate")?, state(machine)?, machine.mark()?);
+        let before = lasting_state(machine)?;
+        let memory = processes::anonymous(&before.monitor).context("the monitor's memory")?;
+        let (gate, mark) = (one(machine, "wrd-gate")?, machine.mark()?);
         Ok(Self { machine, typist, street: Street(street), gate, before, memory, mark, expected: Vec::new() })
     }
 
@@ -120,9 +124,18 @@ impl<'m> Scene<'m> {
         self.machine.journal(&self.mark)
     }
 
-    /// How many lines of the journal have both of these.
+    /// The same once nothing more is said: of one whose end has been seen there may be more to come.
+    pub fn whole_journal(&self) -> anyhow::Result<String> {
+        let mut last = String::new();
+        poll("the journal to come to rest", CALM, Duration::from_secs(2), || {
+            let before = std::mem::replace(&mut last, self.journal()?);
+            Ok((before == last).then(|| last.clone()))
+        })
+    }
+
+    /// How many lines of the whole journal have both of these.
     pub fn lines(&self, part: &str, other: &str) -> anyhow::Result<usize> {
-        Ok(self.journal()?.lines().filter(|line| line.contains(part) && line.contains(other)).count())
+        Ok(self.whole_journal()?.lines().filter(|line| line.contains(part) && line.contains(other)).count())
     }
 
     /// The same look as at the beginning; every letter has arrived; the journal has nothing of ours that broke.
@@ -163,6 +176,17 @@ fn one(machine: &Machine, name: &str) -> anyhow::Result<PathBuf> {
     let first = found.next().with_context(|| format!("there is no {name}"))?;
     ensure!(found.next().is_none(), "there is more than one {name}");
     Ok(first)
+}
+
+/// The state once it stays the same: what has just logged in, or asked, may have something open for a moment longer.
+fn lasting_state(machine: &Machine) -> anyhow::Result<State> {
+    let mut last = None;
+    poll("a state that lasts", CALM, Duration::from_millis(500), || {
+        let now = state(machine).ok();
+        let same = now.is_some() && now == last;
+        last = now;
+        Ok(if same { last.take() } else { None })
+    })
 }
 
 fn state(machine: &Machine) -> anyhow::Result<State> {

@@ -25,7 +25,7 @@ impl<'m> Rogue<'m> {
 
     /// Plays one case, to its end; what it told, line by line.
     pub fn play(&self, case: &str) -> anyhow::Result<Vec<String>> {
-        let script = "exec 3<>/dev/tcp/127.0.0.1/3389; echo \"rogue $CASE\" >&3; timeout 30 cat <&3";
+        let script = "exec 3<>/dev/tcp/127.0.0.1/3389; echo \"rogue $CASE\" >&3; timeout 90 cat <&3";
         let told = self.0.sh(&format!("CASE='{case}' bash -c '{script}' || true"))?;
         Ok(told.lines().filter_map(|line| serde_json::from_str(line).ok()).collect())
     }

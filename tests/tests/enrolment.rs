@@ -11,7 +11,7 @@ use wrd_enrol::{Entry, EntryName, NtHash, PrivateKey};
 use wrd_tests::client::{Client, Options};
 use wrd_tests::machine::{Init, Machine};
 use wrd_tests::runner::Plan;
-use wrd_tests::{expect_eq, expect_in, runner, server};
+use wrd_tests::{PATIENCE, eventually, expect_eq, expect_in, runner, server};
 
 fn main() -> ExitCode {
     runner::run(
@@ -100,7 +100,7 @@ fn users_enrol_and_forget_themselves(machine: &Machine) -> anyhow::Result<()> {
     let mark = machine.mark()?;
     expect_eq("enroll", wrdctl(machine, "alice", "enroll", "pw-alice")?, (0, String::new()))?;
     expect_eq("enroll", wrdctl(machine, "bob", "enroll bob", "pw-bob")?, (0, String::new()))?;
-    let at_once = machine.try_sh_as("bob", "for _ in 1 2; do echo pw-bob | wrdctl enroll 2>&1; done")?;
+    let at_once = machine.try_sh_as("bob", "for _ in 1 2 3 4; do (echo pw-bob | wrdctl enroll 2>&1) & done; wait")?;
     expect_in("wrdctl", "that was quick", &String::from_utf8_lossy(&at_once.stdout))?;
     machine.wait_journal(&mark, "enrolled for NLA; user=\"alice\"")?;
     ensure!(is_of(machine, "alice", "pw-alice")? && is_of(machine, "bob", "pw-bob")?);
@@ -146,6 +146,22 @@ fn nobody_enrols_somebody_else(machine: &Machine) -> anyhow::Result<()> {
     expect_eq("what root sees", enrolled(machine, "root")?, good(&[]))
 }
 
+/// Has the server read its configuration again.
+fn reload(machine: &Machine) -> anyhow::Result<()> {
+    let mark = machine.mark()?;
+    machine.sh("systemctl reload wrd-dm.service")?;
+    machine.wait_journal(&mark, "configuration read")
+}
+
+/// Changes an account once nothing runs in its name any more; what logged in a moment ago may take a while to end.
+fn change(machine: &Machine, user: &str, command: &str) -> anyhow::Result<()> {
+    machine.try_sh(&format!("loginctl terminate-user {user}"))?;
+    eventually(&format!("{user}'s processes to end"), PATIENCE, || {
+        Ok((!machine.try_sh(&format!("pgrep -u {user}"))?.status.success()).then_some(()))
+    })?;
+    machine.sh(command).map(drop)
+}
+
 fn system_users_are_not_enrolled(machine: &Machine) -> anyhow::Result<()> {
     for words in ["enroll", "enroll daemon", "enroll wrd-gate"] {
         let (code, said) = wrdctl(machine, "root", words, "x")?;
@@ -154,9 +170,10 @@ fn system_users_are_not_enrolled(machine: &Machine) -> anyhow::Result<()> {
     }
     // Unless that is wanted.
     machine.write("/etc/wrd-dm/wrd-dm.toml.d/low.toml", "[login]\nenrol_min_uid = 1\n")?;
-    machine.sh("systemctl reload wrd-dm.service")?;
+    reload(machine)?;
     let result = wrdctl(machine, "root", "enroll daemon", "x");
-    machine.sh("rm -r /etc/wrd-dm/wrd-dm.toml.d; systemctl reload wrd-dm.service")?;
+    machine.sh("rm -r /etc/wrd-dm/wrd-dm.toml.d")?;
+    reload(machine)?;
     expect_eq("with enrol_min_uid = 1", result?, (0, String::new()))?;
     clear(machine)
 }
@@ -196,9 +213,7 @@ fn an_account_newer_than_the_server(machine: &Machine) -> anyhow::Result<()> {
     // A restarted service knows.
     machine.sh("wrdctl forget eve; systemctl restart wrd-dm.service")?;
     expect_eq("enroll", wrdctl(machine, "eve", "enroll", "pw-eve")?, (0, String::new()))?;
-    machine.sh(
-        "loginctl terminate-user eve; sleep 1; userdel --remove eve 2>/dev/null; systemctl restart wrd-dm.service",
-    )?;
+    change(machine, "eve", "userdel --remove eve 2>/dev/null; systemctl restart wrd-dm.service")?;
     let seen: Vec<String> = enrolled(machine, "root")?.into_iter().map(|(_, state)| state).collect();
     expect_eq("once removed", seen, vec!["good".to_owned(), "orphaned".to_owned()])?;
     clear(machine)
@@ -228,7 +243,7 @@ fn a_damaged_entry_is_named_and_harmless(machine: &Machine) -> anyhow::Result<()
 
 fn an_entry_of_another_uid_goes_with_the_next_login(machine: &Machine) -> anyhow::Result<()> {
     expect_eq("enroll", wrdctl(machine, "carol", "enroll", "pw-carol")?.0, 0)?;
-    machine.sh("usermod --uid 1500 carol")?;
+    change(machine, "carol", "usermod --uid 1500 carol")?;
     let mark = machine.mark()?;
     let seen = enrolled(machine, "root");
     let login = Client::login(machine, Options::user("carol"));
@@ -236,7 +251,7 @@ fn an_entry_of_another_uid_goes_with_the_next_login(machine: &Machine) -> anyhow
     drop(login?);
     server::clear(machine)?;
     server::wait_gone(machine, "carol")?;
-    machine.sh("loginctl terminate-user carol; sleep 1; usermod --uid 1002 carol; systemctl restart wrd-dm.service")?;
+    change(machine, "carol", "usermod --uid 1002 carol && systemctl restart wrd-dm.service")?;
     expect_eq("before the login", seen?, vec![("carol".to_owned(), "orphaned".to_owned())])?;
     told?;
     expect_eq("behind the login", enrolled(machine, "root")?, good(&[]))

@@ -3,11 +3,10 @@
 
 use anyhow::ensure;
 use std::process::ExitCode;
-use std::time::Duration;
 use wrd_tests::client::{Client, Options};
 use wrd_tests::machine::{Init, Machine};
 use wrd_tests::runner::Plan;
-use wrd_tests::{eventually, expect_in, runner, server};
+use wrd_tests::{PATIENCE, eventually, expect_in, runner, server};
 
 fn main() -> ExitCode {
     runner::run(
@@ -63,16 +62,20 @@ fn and_back(machine: &Machine, test: impl FnOnce() -> anyhow::Result<()>) -> any
     result
 }
 
-/// Types an answer and waits until the journal says that the next thing was asked or told.
-fn answer(machine: &Machine, client: &Client<'_>, text: &str, then: &str) -> anyhow::Result<()> {
+/// Types an answer and waits until the journal says that the next thing was asked or told, and for the screen to type on.
+fn answer(machine: &Machine, client: &mut Client<'_>, text: &str, then: &str) -> anyhow::Result<()> {
     let mark = machine.mark()?;
-    if !text.is_empty() {
-        client.type_text(text)?;
-    }
-    client.key("Return")?;
+    let typed = client.enter(text)?;
     machine.wait_journal(&mark, then)?;
-    client.settle()?;
-    Ok(())
+    client.wait_for_input_after(Some(&typed))
+}
+
+/// Types the last answer and waits for the desktop.
+fn answer_for_good(machine: &Machine, client: &mut Client<'_>, text: &str, then: &str) -> anyhow::Result<()> {
+    let mark = machine.mark()?;
+    client.enter(text)?;
+    machine.wait_journal(&mark, then)?;
+    client.wait_for_desktop()
 }
 
 /// Starts a client and waits for a question on its screen.
@@ -80,8 +83,7 @@ fn asked<'m>(machine: &'m Machine, options: Options, question: &str) -> anyhow::
     let mark = machine.mark()?;
     let mut client = Client::start(machine, options)?;
     machine.wait_journal(&mark, question)?;
-    client.wait_for_greeter()?;
-    client.settle()?;
+    client.wait_for_input()?;
     Ok(client)
 }
 
@@ -98,21 +100,20 @@ fn an_expired_password_is_changed_on_the_screen(machine: &Machine) -> anyhow::Re
         let mut client = asked(machine, Options::user("bob"), "Current password")?;
         client.shot("login-expired-current");
         expect_in("the journal", "PAM tells the user", &machine.journal(&mark)?)?;
-        answer(machine, &client, "pw-bob", "New password")?;
+        answer(machine, &mut client, "pw-bob", "New password")?;
         client.shot("login-expired-new");
         // Too short, says pam_unix, and asks again.
         let mark = machine.mark()?;
         client.type_text("abc")?;
         client.settle()?;
         client.shot("login-expired-typed");
-        answer(machine, &client, "", "Retype new password")?;
-        answer(machine, &client, "abc", "New password")?;
+        answer(machine, &mut client, "", "Retype new password")?;
+        answer(machine, &mut client, "abc", "New password")?;
         client.shot("login-expired-refused");
-        expect_in("the journal", "longer password", &machine.journal(&mark)?)?;
+        machine.wait_journal(&mark, "longer password")?;
         let new = "A-much-better-1";
-        answer(machine, &client, new, "Retype new password")?;
-        answer(machine, &client, new, "the password was changed")?;
-        client.wait_for_desktop()?;
+        answer(machine, &mut client, new, "Retype new password")?;
+        answer_for_good(machine, &mut client, new, "the password was changed")?;
         server::wait_state(machine, "bob", "connected")?;
         ensure!(su_takes(machine, "bob", new)?, "su does not know the new password");
         ensure!(!su_takes(machine, "bob", "pw-bob")?, "su still takes the old password");
@@ -126,8 +127,8 @@ fn an_expired_password_is_changed_on_the_screen(machine: &Machine) -> anyhow::Re
 fn an_expired_password_that_is_not_changed(machine: &Machine) -> anyhow::Result<()> {
     and_back(machine, || {
         machine.sh("chage --lastday 0 bob")?;
-        let client = asked(machine, Options::user("bob"), "Current password")?;
-        answer(machine, &client, "wrong", "expired and was not changed")?;
+        let mut client = asked(machine, Options::user("bob"), "Current password")?;
+        answer(machine, &mut client, "wrong", "expired and was not changed")?;
         client.shot("login-expired-not-changed");
         ensure!(server::session(machine, "bob")?.is_none(), "bob has a session");
         machine.sh("chage --lastday 2026-01-01 bob")?;
@@ -142,19 +143,18 @@ fn a_second_factor(machine: &Machine) -> anyhow::Result<()> {
     and_back(machine, || {
         with_auth(machine, OATH)?;
         // A wrong code reads like a wrong password.
-        let client = asked(machine, Options::user("alice"), "One-time password")?;
+        let mut client = asked(machine, Options::user("alice"), "One-time password")?;
         client.shot("login-code");
-        answer(machine, &client, "000000", DENIED)?;
+        answer(machine, &mut client, "000000", DENIED)?;
         client.shot("login-code-wrong");
         ensure!(server::session(machine, "alice")?.is_none(), "alice has a session");
         drop(client);
         let mut client = asked(machine, Options::user("alice"), "One-time password")?;
-        answer(machine, &client, CODES[0], "logged in;")?;
-        client.wait_for_desktop()?;
+        answer_for_good(machine, &mut client, CODES[0], "logged in;")?;
         drop(client);
         // The same code is none any more, and a wrong password is asked for no code.
-        let client = asked(machine, Options::user("alice"), "One-time password")?;
-        answer(machine, &client, CODES[0], DENIED)?;
+        let mut client = asked(machine, Options::user("alice"), "One-time password")?;
+        answer(machine, &mut client, CODES[0], DENIED)?;
         drop(client);
         let mark = machine.mark()?;
         let client = Client::start(machine, Options::user("alice").password("wrong"))?;
@@ -166,14 +166,12 @@ fn a_second_factor(machine: &Machine) -> anyhow::Result<()> {
         let options = Options::user("alice").password("wrong").size(1600, 1200).more("/scale-desktop:200");
         let mut client = Client::start(machine, options)?;
         machine.wait_journal(&mark, DENIED)?;
-        client.wait_for_greeter()?;
-        client.settle()?;
-        answer(machine, &client, "pw-alice", "One-time password")?;
+        client.wait_for_input()?;
+        answer(machine, &mut client, "pw-alice", "One-time password")?;
         client.type_text(CODES[1])?;
         client.settle()?;
         client.shot("login-code-200");
-        answer(machine, &client, "", "logged in;")?;
-        client.wait_for_desktop()
+        answer_for_good(machine, &mut client, "", "logged in;")
     })
 }
 
@@ -183,21 +181,21 @@ fn a_question_is_cancelled(machine: &Machine) -> anyhow::Result<()> {
         let mark = machine.mark()?;
         let mut client = asked(machine, Options::user("alice"), "One-time password")?;
         client.type_text("12")?;
+        let typed = client.settle()?;
         client.key("Escape")?;
         machine.wait_journal(&mark, "the user cancelled the login")?;
-        std::thread::sleep(Duration::from_secs(2));
-        client.settle()?;
+        client.wait_for_input_after(Some(&typed))?;
         client.shot("login-cancelled");
         ensure!(!machine.journal(&mark)?.contains(DENIED), "a cancel counts as a wrong password");
         // And again, with the mouse: the left one of two buttons.
-        answer(machine, &client, "pw-alice", "One-time password")?;
+        answer(machine, &mut client, "pw-alice", "One-time password")?;
         let mark = machine.mark()?;
+        let asked = client.settle()?;
         client.click(420, 530)?;
         machine.wait_journal(&mark, "the user cancelled the login")?;
-        std::thread::sleep(Duration::from_secs(2));
-        answer(machine, &client, "pw-alice", "One-time password")?;
-        answer(machine, &client, CODES[0], "logged in;")?;
-        client.wait_for_desktop()
+        client.wait_for_input_after(Some(&asked))?;
+        answer(machine, &mut client, "pw-alice", "One-time password")?;
+        answer_for_good(machine, &mut client, CODES[0], "logged in;")
     })
 }
 
@@ -208,7 +206,7 @@ fn a_client_goes_in_the_middle_of_a_question(machine: &Machine) -> anyhow::Resul
         drop(asked(machine, Options::user("alice"), "One-time password")?);
         machine.wait_journal(&mark, "in the middle of a question")?;
         // Neither its gate nor its leader is left.
-        eventually("both to end", Duration::from_secs(10), || {
+        eventually("both to end", PATIENCE, || {
             let left = machine.try_sh("pgrep -x wrd-gate || pgrep -fx '.*/wrd-leader( --runtime-dir.*)?'")?;
             Ok((!left.status.success()).then_some(()))
         })
@@ -220,9 +218,10 @@ fn a_warning_can_be_read(machine: &Machine) -> anyhow::Result<()> {
         machine.sh("chage --lastday $(date -d '8 days ago' +%F) --maxdays 10 --warndays 7 bob")?;
         let mark = machine.mark()?;
         let mut client = Client::start(machine, Options::user("bob"))?;
-        machine.wait_journal(&mark, "will expire in 2 days")?;
+        // It stands there for a few seconds.
         client.wait_for_greeter()?;
         client.shot("login-told");
+        machine.wait_journal(&mark, "will expire in 2 days")?;
         client.wait_for_desktop()
     })
 }
@@ -242,7 +241,7 @@ fn a_module_that_hangs_keeps_its_own_client_only(machine: &Machine) -> anyhow::R
         // The user is told, and can leave; the leader goes by an alarm, later.
         let mark = machine.mark()?;
         drop(hangs);
-        machine.wait_journal(&mark, "connection ended")?;
+        machine.wait_journal(&mark, "connection given up")?;
         machine.sh("pkill -x sleep")?;
         Ok(())
     })
@@ -254,8 +253,7 @@ fn a_service_that_is_missing(machine: &Machine) -> anyhow::Result<()> {
         let mark = machine.mark()?;
         let mut client = Client::start(machine, Options::user("alice"))?;
         machine.wait_journal(&mark, "there is no PAM service wrd-dm")?;
-        client.wait_for_greeter()?;
-        client.settle()?;
+        client.wait_for_input()?;
         client.shot("login-no-service");
         ensure!(server::session(machine, "alice")?.is_none(), "alice has a session");
         client.key("Return")?;
@@ -269,8 +267,7 @@ fn refused(machine: &Machine, user: &str, name: &str, said: &str) -> anyhow::Res
     let mark = machine.mark()?;
     let mut client = Client::start(machine, Options::user(user))?;
     machine.wait_journal(&mark, said)?;
-    client.wait_for_greeter()?;
-    client.settle()?;
+    client.wait_for_input()?;
     client.shot(&format!("login-{name}"));
     ensure!(server::session(machine, user)?.is_none(), "{user} has a session");
     Ok(())
@@ -303,8 +300,8 @@ fn a_locked_out_account_reads_like_a_wrong_password(machine: &Machine) -> anyhow
         let mark = machine.mark()?;
         refused(machine, "bob", "faillock", DENIED)?;
         // The administrator reads why, the stranger does not.
+        machine.wait_journal(&mark, "The account is locked")?;
         let journal = machine.journal(&mark)?;
-        expect_in("the journal", "The account is locked", &journal)?;
         expect_in("the journal", "reason=\"The user name or the password is wrong.\"", &journal)?;
         ensure!(!journal.contains("PAM tells"), "the stranger is told");
         Ok(())

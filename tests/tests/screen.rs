@@ -1,13 +1,11 @@
 //! The login screen under the hands of a user, with a real client: what is chosen, revealed and said on it. How each of
 //! its states looks is the gate's own test (`src/wrd-gate/src/greeter/references.rs`).
 
-use anyhow::ensure;
 use std::process::ExitCode;
-use std::time::Duration;
 use wrd_tests::client::{Client, Options};
 use wrd_tests::machine::{Init, Machine};
 use wrd_tests::runner::Plan;
-use wrd_tests::{eventually, expect_in, runner, server};
+use wrd_tests::{PATIENCE, eventually, expect_in, runner, server};
 
 fn main() -> ExitCode {
     runner::run(
@@ -34,8 +32,7 @@ fn prepare(machine: &Machine) -> anyhow::Result<()> {
 
 fn screen<'m>(machine: &'m Machine, options: Options) -> anyhow::Result<Client<'m>> {
     let mut client = Client::start(machine, options.password(""))?;
-    client.wait_for_greeter()?;
-    client.settle()?;
+    client.wait_for_input()?;
     Ok(client)
 }
 
@@ -65,16 +62,12 @@ fn another_layout_types_other_letters(machine: &Machine) -> anyhow::Result<()> {
 
 /// Types a command into the terminal that the desktop has opened, by keys that are elsewhere on a German keyboard, and
 /// waits for the file it makes.
-fn make_in_terminal(machine: &Machine, client: &Client<'_>, typed: &str, made: &str) -> anyhow::Result<()> {
+fn make_in_terminal(machine: &Machine, client: &mut Client<'_>, typed: &str, made: &str) -> anyhow::Result<()> {
     machine.sh("rm -f /home/zoe/[yz]*")?;
-    eventually("foot to run", Duration::from_secs(10), || {
-        Ok(machine.try_sh("pgrep -u zoe -x foot")?.status.success().then_some(()))
-    })?;
-    client.xdotool(&["mousemove", "512", "384"])?;
-    client.settle()?;
+    client.wait_for_terminal()?;
     client.type_text(&format!("touch {typed}"))?;
     client.key("Return")?;
-    eventually(&format!("{made} to be made"), Duration::from_secs(5), || {
+    eventually(&format!("{made} to be made"), PATIENCE, || {
         Ok(machine.path(&format!("/home/zoe/{made}")).exists().then_some(()))
     })
 }
@@ -106,7 +99,7 @@ fn the_session_has_the_layout_that_was_chosen(machine: &Machine) -> anyhow::Resu
             }
         };
         client.wait_for_desktop()?;
-        make_in_terminal(machine, &client, typed, made)?;
+        make_in_terminal(machine, &mut client, typed, made)?;
         client.shot(&format!("screen-layout-typed-{made}"));
         client.disconnect()?;
     }
@@ -119,7 +112,7 @@ fn a_layout_is_chosen_beside_a_question(machine: &Machine) -> anyhow::Result<()>
     let mark = machine.mark()?;
     let mut client = Client::start(machine, Options::user("zoe").password("zebra").more("/kbd:layout:0x0409"))?;
     machine.wait_journal(&mark, "Current password")?;
-    client.wait_for_greeter()?;
+    client.wait_for_input()?;
     client.key("shift+Tab")?;
     client.settle()?;
     client.shot("screen-question-layout");
@@ -137,22 +130,20 @@ fn a_layout_is_chosen_beside_a_question(machine: &Machine) -> anyhow::Result<()>
 }
 
 fn a_layout_is_chosen_by_mouse(machine: &Machine) -> anyhow::Result<()> {
-    let client = screen(machine, Options::user("zoe").more("/kbd:layout:0x0409"))?;
+    let mut client = screen(machine, Options::user("zoe").more("/kbd:layout:0x0409"))?;
     let before = client.screen()?;
     // Below the card, in the middle.
     client.click(512, 606)?;
+    client.wait_for_screen("a menu", |screen| *screen != before)?;
     let open = client.settle()?;
-    ensure!(open.differences(&before)?.is_some(), "no menu has opened");
     client.xdotool(&["click", "5"])?;
-    let rolled = client.settle()?;
+    client.wait_for_screen("the menu to be rolled", |screen| *screen != open)?;
+    client.settle()?;
     client.shot("screen-layouts-rolled");
-    ensure!(rolled.differences(&open)?.is_some(), "the wheel does not roll the menu");
     // A click beside it closes it, and nothing was chosen.
     client.click(40, 40)?;
     client.xdotool(&["mousemove", "10", "10"])?;
-    let closed = client.settle()?;
-    ensure!(closed.differences(&before)?.is_none(), "{:?}", closed.differences(&before)?);
-    Ok(())
+    client.wait_for_screen("what was there before", |screen| *screen == before)
 }
 
 /// One of those that are installed, for the first login; the next one has it by itself.
@@ -178,7 +169,7 @@ fn a_session_is_chosen(machine: &Machine) -> anyhow::Result<()> {
     client.key("Return")?;
     client.wait_for_desktop()?;
     let wait = || {
-        eventually("the session that was chosen", Duration::from_secs(10), || {
+        eventually("the session that was chosen", PATIENCE, || {
             Ok(machine.path("/home/zoe/fancy").exists().then_some(()))
         })
     };
@@ -194,13 +185,15 @@ fn a_session_is_chosen(machine: &Machine) -> anyhow::Result<()> {
 
 fn a_password_can_be_revealed(machine: &Machine) -> anyhow::Result<()> {
     let mut client = screen(machine, Options::user("zoe"))?;
+    let empty = client.settle()?;
     client.type_text("zebra")?;
+    client.wait_for_screen("what was typed", |screen| *screen != empty)?;
     let hidden = client.settle()?;
     // The eye in the field.
     client.click(656, 412)?;
-    let shown = client.settle()?;
+    client.wait_for_screen("what was hidden", |screen| *screen != hidden)?;
+    client.settle()?;
     client.shot("screen-revealed");
-    ensure!(shown.differences(&hidden)?.is_some(), "nothing was revealed");
     client.key("Return")?;
     client.wait_for_desktop()
 }
@@ -210,9 +203,8 @@ fn the_client_decides_the_language(machine: &Machine) -> anyhow::Result<()> {
         let mark = machine.mark()?;
         let options = Options::user("bob").password("wrong").more(&format!("/kbd:layout:{layout}"));
         let mut client = Client::start(machine, options)?;
-        client.wait_for_greeter()?;
         machine.wait_journal(&mark, "authentication failure; rhost")?;
-        client.settle()?;
+        client.wait_for_input()?;
         client.shot(&format!("screen-{name}"));
     }
     Ok(())
@@ -225,7 +217,7 @@ fn who_does_nothing_is_told_how_long_is_left(machine: &Machine) -> anyhow::Resul
     let result = (|| {
         let mut client = screen(machine, Options::user("bob"))?;
         let before = client.screen()?;
-        eventually("the time that is left", Duration::from_secs(18), || {
+        eventually("the time that is left", PATIENCE, || {
             Ok(client.screen()?.differences(&before)?.is_some().then_some(()))
         })?;
         client.shot("screen-time-left");

@@ -11,13 +11,12 @@ use std::fs;
 use std::io::Write;
 use std::path::PathBuf;
 use std::process::{ExitCode, Stdio};
-use std::time::Duration;
 use wrd_enrol::NtHash;
 use wrd_tests::client::{Client, Options};
 use wrd_tests::machine::{Init, Machine, Mark};
 use wrd_tests::memory::{self, Find, Needle};
 use wrd_tests::runner::Plan;
-use wrd_tests::{eventually, expect_in, processes, runner, server};
+use wrd_tests::{PATIENCE, eventually, expect_in, processes, runner, server};
 
 fn main() -> ExitCode {
     runner::run(
@@ -201,23 +200,32 @@ fn holders(machine: &Machine, canary: &Canary) -> anyhow::Result<BTreeSet<String
 /// The monitor's line; PAM's modules have theirs, before it is said on the screen.
 const DENIED: &str = "authentication failure; rhost";
 
-/// Waits until the journal says something; with logs like these a login takes its time.
+/// Waits until the journal says something; with logs like these a failure need not show all of them.
 fn said(machine: &Machine, mark: &Mark, part: &str) -> anyhow::Result<()> {
     eventually(&format!("the journal to say {part:?}"), PATIENCE, || {
         Ok(machine.journal(mark)?.contains(part).then_some(()))
     })
 }
 
-const PATIENCE: Duration = Duration::from_secs(60);
-
-/// Types an answer and waits until the journal says that the next thing was asked or told.
-fn answer(machine: &Machine, client: &Client<'_>, text: &str, then: &str) -> anyhow::Result<()> {
+/// Types an answer and waits until the journal says that the next thing was asked or told, and for the screen to type on.
+fn answer(machine: &Machine, client: &mut Client<'_>, text: &str, then: &str) -> anyhow::Result<()> {
     let mark = machine.mark()?;
-    client.type_text(text)?;
-    client.key("Return")?;
+    let typed = client.enter(text)?;
     said(machine, &mark, then)?;
-    client.settle()?;
-    Ok(())
+    client.wait_for_input_after(Some(&typed))
+}
+
+/// Types the last answer and waits until the user works.
+fn answer_for_good(
+    machine: &Machine,
+    client: &mut Client<'_>,
+    (text, then): (&str, &str),
+    user: &str,
+) -> anyhow::Result<()> {
+    let mark = machine.mark()?;
+    client.enter(text)?;
+    said(machine, &mark, then)?;
+    works(machine, client, user)
 }
 
 /// Starts a client and waits until the journal says something, and for the login screen.
@@ -225,8 +233,7 @@ fn started<'m>(machine: &'m Machine, options: Options, then: &str) -> anyhow::Re
     let mark = machine.mark()?;
     let mut client = Client::start(machine, options)?;
     said(machine, &mark, then)?;
-    client.wait_for_greeter()?;
-    client.settle()?;
+    client.wait_for_input()?;
     Ok(client)
 }
 
@@ -248,9 +255,7 @@ fn what_is_held_is_found(machine: &Machine) -> anyhow::Result<()> {
     let mut child = machine.command(&["python3", "/root/hold.py"]).stdin(Stdio::piped()).spawn()?;
     let mut input = child.stdin.take().context("no input")?;
     input.write_all(format!("{}\n", canary.0).as_bytes())?;
-    eventually("the program to read", Duration::from_secs(10), || {
-        Ok(machine.path("/run/held").exists().then_some(()))
-    })?;
+    eventually("the program to read", PATIENCE, || Ok(machine.path("/run/held").exists().then_some(())))?;
     let all = processes::of_machine(machine)?;
     let (_, program) = all.iter().find(|(name, _)| name == "python3").context("no python3")?;
     let found = memory::search_process(program, &canary.needles())?;
@@ -260,8 +265,10 @@ fn what_is_held_is_found(machine: &Machine) -> anyhow::Result<()> {
         ensure!(found.iter().any(|find| find.needle == piece.name), "{} is not found: {found:?}", piece.name);
     }
     // In one of ours, too, which nobody else can look into.
-    let client = started(machine, Options::user("bob").password("wrong").more("/sec:tls"), DENIED)?;
+    let mut client = started(machine, Options::user("bob").password("wrong").more("/sec:tls"), DENIED)?;
+    let before = client.settle()?;
     client.type_text(&canary.0)?;
+    client.wait_for_screen("what is typed", |screen| *screen != before)?;
     client.settle()?;
     let holders = holders(machine, &canary)?;
     ensure!(holders == BTreeSet::from(["wrd-gate".to_owned()]), "what is being typed is in {holders:?}");
@@ -304,10 +311,9 @@ fn typed_on_the_screen(machine: &Machine) -> anyhow::Result<()> {
         let (wrong, right) = (Canary::new("Celesta-typo", SHORT), Canary::new("Theremin-good", SHORT));
         right.set(machine, "alice")?;
         let mut client = started(machine, Options::user("alice").password("wrong").more("/sec:tls"), DENIED)?;
-        answer(machine, &client, &wrong.0, DENIED)?;
+        answer(machine, &mut client, &wrong.0, DENIED)?;
         is_nowhere(machine, Scene::Screen, &[&wrong])?;
-        answer(machine, &client, &right.0, "logged in;")?;
-        works(machine, &mut client, "alice")?;
+        answer_for_good(machine, &mut client, (&right.0, "logged in;"), "alice")?;
         is_nowhere(machine, Scene::Session, &[&wrong, &right])
     })
 }
@@ -354,8 +360,7 @@ fn a_wrong_nla(machine: &Machine) -> anyhow::Result<()> {
         let mark = machine.mark()?;
         let mut client = Client::start(machine, Options::user("alice").password(&right.0).more("/sec:nla"))?;
         said(machine, &mark, "enrolment removed")?;
-        client.wait_for_greeter()?;
-        client.settle()?;
+        client.wait_for_input()?;
         is_nowhere(machine, Scene::Screen, &[&right, &wrong])
     })
 }
@@ -368,10 +373,9 @@ fn an_expired_password(machine: &Machine) -> anyhow::Result<()> {
         machine.sh("chage --lastday 0 bob")?;
         let options = Options::user("bob").password(&old.0).more("/sec:tls");
         let mut client = started(machine, options, "Current password")?;
-        answer(machine, &client, &old.0, "New password")?;
-        answer(machine, &client, &new.0, "Retype new password")?;
-        answer(machine, &client, &new.0, "the password was changed")?;
-        works(machine, &mut client, "bob")?;
+        answer(machine, &mut client, &old.0, "New password")?;
+        answer(machine, &mut client, &new.0, "Retype new password")?;
+        answer_for_good(machine, &mut client, (&new.0, "the password was changed"), "bob")?;
         expect_in("the enrolled", "bob", &machine.sh("wrdctl enrolled")?)?;
         is_nowhere(machine, Scene::Session, &[&old, &new])
     })
@@ -392,8 +396,7 @@ fn a_second_factor(machine: &Machine) -> anyhow::Result<()> {
         let options = Options::user("alice").password(&password.0).more("/sec:tls");
         let mut client = started(machine, options, "One-time password")?;
         let given = format!("{}755224", factor.0);
-        answer(machine, &client, &given, "logged in;")?;
-        works(machine, &mut client, "alice")?;
+        answer_for_good(machine, &mut client, (&given, "logged in;"), "alice")?;
         is_nowhere(machine, Scene::Session, &[&password])?;
         let found = everywhere(machine, &factor.needles())?;
         let is_leaked = |find: &Find| find.place.starts_with("wrd-leader") && find.around.contains(&given);
@@ -410,14 +413,11 @@ fn enrolled_by_wrdctl(machine: &Machine) -> anyhow::Result<()> {
         is_nowhere(machine, Scene::Rest, &[&canary])?;
         // The program itself, once it has the server's key and the password, and waits for the server's word.
         let mut child = machine.command(&["wrdctl", "enroll", "bob"]).stdin(Stdio::piped()).spawn()?;
-        let program = eventually("wrdctl to read", Duration::from_secs(10), || reads(machine))?;
+        let program = eventually("wrdctl to read", PATIENCE, || in_call(machine, READ))?;
         machine.sh("pkill -STOP -x wrd-dm")?;
         let mut input = child.stdin.take().context("no input")?;
         input.write_all(format!("{}\n", canary.0).as_bytes())?;
-        let waits = eventually("wrdctl to wait for the server", Duration::from_secs(10), || {
-            Ok(reads(machine)?.is_none().then_some(()))
-        });
-        std::thread::sleep(Duration::from_millis(300));
+        let waits = eventually("wrdctl to wait for the server", PATIENCE, || in_call(machine, RECEIVE));
         let found = memory::search_process(&program, &canary.needles());
         machine.sh("pkill -CONT -x wrd-dm")?;
         waits?;
@@ -427,14 +427,15 @@ fn enrolled_by_wrdctl(machine: &Machine) -> anyhow::Result<()> {
     })
 }
 
-/// `wrdctl`, once it reads its input; from the server it receives.
-fn reads(machine: &Machine) -> anyhow::Result<Option<PathBuf>> {
-    const READ: &str = "0";
-    let call = |process: &PathBuf| fs::read_to_string(process.join("syscall")).unwrap_or_default();
+/// Where `wrdctl` waits: in read(2) for its input, in recvmsg(2) for the server. As `/proc/PID/syscall` has it on x86-64.
+const READ: &str = "0 ";
+const RECEIVE: &str = "47 ";
+
+/// `wrdctl`, once it waits there.
+fn in_call(machine: &Machine, call: &str) -> anyhow::Result<Option<PathBuf>> {
+    let waits = |process: &PathBuf| fs::read_to_string(process.join("syscall")).is_ok_and(|is| is.starts_with(call));
     let all = processes::of_machine(machine)?;
-    let found =
-        all.into_iter().find(|(name, process)| name == "wrdctl" && call(process).split(' ').next() == Some(READ));
-    Ok(found.map(|(_, process)| process))
+    Ok(all.into_iter().find(|(name, process)| name == "wrdctl" && waits(process)).map(|(_, process)| process))
 }
 
 fn enrolled_by_the_pam_module(machine: &Machine) -> anyhow::Result<()> {
@@ -486,12 +487,17 @@ fn no_cores(machine: &Machine) -> anyhow::Result<()> {
         machine.sh(&format!("mkdir -p {CORES}; chmod 1777 {CORES}"))?;
         let _pattern = CorePattern::set()?;
         // Whoever may leave one does.
-        machine.try_sh("ulimit -c unlimited; sleep 100 & sleep .2; kill -SEGV $!; wait $!")?;
+        machine.try_sh(
+            "ulimit -c unlimited; sleep 100 & \
+             until [ $(cat /proc/$!/comm) = sleep ]; do sleep .1; done; kill -SEGV $!; wait $!",
+        )?;
         let cores = || machine.sh(&format!("ls {CORES} | sed 's/[.].*//' | sort -u"));
         ensure!(cores()? == "sleep", "no core of anybody: {:?}", cores()?);
         // While one types, another is being checked, and a third works.
-        let typing = started(machine, Options::user("bob").password("wrong").more("/sec:tls"), DENIED)?;
+        let mut typing = started(machine, Options::user("bob").password("wrong").more("/sec:tls"), DENIED)?;
+        let before = typing.settle()?;
         typing.type_text(&canary.0)?;
+        typing.wait_for_screen("what is typed", |screen| *screen != before)?;
         typing.settle()?;
         machine.write("/root/hang", "#!/bin/sh\n[ \"$PAM_USER\" = alice ] && exec sleep 1000\nexit 0\n")?;
         machine.sh("chmod 0755 /root/hang; sed '/^@include common-auth/a auth optional pam_exec.so quiet /root/hang' /root/wrd-dm.pam >/etc/pam.d/wrd-dm")?;
@@ -500,8 +506,10 @@ fn no_cores(machine: &Machine) -> anyhow::Result<()> {
         let mut works_on = Client::start(machine, Options::user("bob").more("/sec:tls"))?;
         works(machine, &mut works_on, "bob")?;
         // It is there, and it is nowhere else than where it must be.
-        let holders = holders(machine, &canary)?;
-        ensure!(holders == ["wrd-gate", "wrd-leader"].map(str::to_owned).into(), "it is in {holders:?}");
+        eventually("it to be in a gate, which it is typed at, and in a leader", PATIENCE, || {
+            let holders = holders(machine, &canary)?;
+            Ok((holders == ["wrd-gate", "wrd-leader"].map(str::to_owned).into()).then_some(()))
+        })?;
         for name in ["wrd-gate", "wrd-leader", "wrd-dm"] {
             let before = processes::ours(machine)?;
             let gone = |(other, process): &(String, PathBuf)| other != name || !process.exists();
@@ -516,7 +524,7 @@ fn no_cores(machine: &Machine) -> anyhow::Result<()> {
             })?;
         }
         drop((typing, checked, works_on));
-        std::thread::sleep(Duration::from_secs(1));
+        std::thread::sleep(std::time::Duration::from_secs(1));
         ensure!(cores()? == "sleep", "there are cores of {:?}", cores()?);
         machine.sh(&format!("rm -r {CORES}; pkill -x sleep; true"))?;
         Ok(())

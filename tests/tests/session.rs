@@ -7,7 +7,7 @@ use wrd_tests::client::{Client, DESKTOP, Options};
 use wrd_tests::machine::{Build, Init, Machine};
 use wrd_tests::runner::Plan;
 use wrd_tests::screen::Picture;
-use wrd_tests::{eventually, expect_eq, expect_in, processes, runner, server};
+use wrd_tests::{PATIENCE, eventually, expect_eq, expect_in, processes, runner, server};
 
 fn main() -> ExitCode {
     runner::run(
@@ -50,6 +50,8 @@ fn main() -> ExitCode {
 /// FreeRDP's exit codes and its names for what the server told it (Set Error Info).
 const TAKEN_OVER: (i32, &str) = (5, "ERRINFO_DISCONNECTED_BY_OTHER_CONNECTION");
 const LOGGED_OFF: (i32, &str) = (12, "ERRINFO_LOGOFF_BY_USER");
+/// The monitor's line about a wrong password.
+const DENIED: &str = "authentication failure; rhost=";
 /// What FreeRDP exits with whatever goes wrong before the connection is complete.
 const CONNECTION_FAILED: i32 = 131;
 
@@ -76,7 +78,7 @@ fn both_ways_show_exactly_the_framebuffer(machine: &Machine) -> anyhow::Result<(
         let client = Client::login(machine, options)?;
         let worker = server::worker(machine, "alice")?;
         // The clock may tick between the two looks: a second pair of looks must not differ then.
-        eventually(&format!("the screen ({name}) to equal the framebuffer"), Duration::from_secs(10), || {
+        eventually(&format!("the screen ({name}) to equal the framebuffer"), PATIENCE, || {
             let shown = client.settle()?;
             let drawn = Picture::of_worker(machine, worker, shown.width, shown.height)?;
             ensure!(drawn.share_of(DESKTOP) > 0.1, "the framebuffer does not show the desktop");
@@ -124,36 +126,27 @@ fn logind_knows_the_session(machine: &Machine) -> anyhow::Result<()> {
     server::clear(machine)
 }
 
-/// Types a command into the terminal that the desktop has opened until its effect is seen.
-fn run_in_terminal(machine: &Machine, client: &Client<'_>, file: &str) -> anyhow::Result<()> {
+/// Types a command into the terminal that the desktop has opened, and waits until its effect is seen.
+fn run_in_terminal(machine: &Machine, client: &mut Client<'_>, file: &str) -> anyhow::Result<()> {
     machine.sh(&format!("rm -f {file}"))?;
-    eventually("foot to run", Duration::from_secs(10), || {
-        Ok(machine.try_sh(&format!("pgrep -u {} -x foot", client.options.user))?.status.success().then_some(()))
-    })?;
-    client.settle()?;
-    client.xdotool(&[
-        "mousemove",
-        &(client.options.width / 2).to_string(),
-        &(client.options.height / 2).to_string(),
-    ])?;
+    client.wait_for_terminal()?;
     client.type_text(&format!("touch {file}"))?;
     client.key("Return")?;
-    eventually(&format!("{file} to be made by the terminal"), Duration::from_secs(5), || {
+    eventually(&format!("{file} to be made by the terminal"), PATIENCE, || {
         Ok(machine.path(file).exists().then_some(()))
     })
 }
 
 fn a_terminal_takes_what_is_typed(machine: &Machine) -> anyhow::Result<()> {
-    let client = Client::login(machine, Options::user("alice"))?;
-    let typed = run_in_terminal(machine, &client, "/tmp/typed-by-alice");
+    let mut client = Client::login(machine, Options::user("alice"))?;
+    let typed = run_in_terminal(machine, &mut client, "/tmp/typed-by-alice");
     client.shot("terminal");
     typed?;
     expect_eq("the file's owner", machine.sh("stat -c %U /tmp/typed-by-alice")?.as_str(), "alice")?;
     // What is typed is seen: the screen changes with a key.
     let before = client.settle()?;
     client.type_text("wide world")?;
-    let after = client.settle()?;
-    ensure!(before != after, "the screen did not change with what was typed");
+    client.wait_for_screen("what was typed", |screen| *screen != before)?;
     server::clear(machine)
 }
 
@@ -165,7 +158,7 @@ fn the_environment_reaches_the_users_services(machine: &Machine) -> anyhow::Resu
         ensure!(output.status.success(), "systemctl --user {what}: {}", output.status);
         Ok(String::from_utf8_lossy(&output.stdout).into_owned())
     };
-    eventually("wrd-session.target", Duration::from_secs(10), || {
+    eventually("wrd-session.target", PATIENCE, || {
         Ok(manager("is-active wrd-session.target graphical-session.target").is_ok().then_some(()))
     })?;
     let environment = manager("show-environment")?;
@@ -180,21 +173,22 @@ fn the_environment_reaches_the_users_services(machine: &Machine) -> anyhow::Resu
     machine.sh("loginctl enable-linger alice")?;
     let ended = server::clear(machine).and_then(|()| {
         server::wait_gone(machine, "alice")?;
-        eventually("the environment to be taken back", Duration::from_secs(10), || {
+        eventually("the environment to be taken back", PATIENCE, || {
             Ok((!manager("show-environment")?.contains("WAYLAND_DISPLAY")).then_some(()))
         })
         .with_context(|| manager("show-environment").unwrap_or_default())?;
-        ensure!(manager("is-active graphical-session.target").is_err(), "graphical-session.target is still active");
-        Ok(())
+        eventually("graphical-session.target to be stopped", PATIENCE, || {
+            Ok(manager("is-active graphical-session.target").is_err().then_some(()))
+        })
     });
     machine.sh("loginctl disable-linger alice")?;
     ended
 }
 
 fn reconnecting_at_another_size_finds_the_same_desktop(machine: &Machine) -> anyhow::Result<()> {
-    let client = Client::login(machine, Options::user("alice"))?;
+    let mut client = Client::login(machine, Options::user("alice"))?;
     let worker = server::worker(machine, "alice")?;
-    run_in_terminal(machine, &client, "/tmp/before-disconnect")?;
+    run_in_terminal(machine, &mut client, "/tmp/before-disconnect")?;
     let terminal = machine.sh("pgrep -u alice -x foot")?;
     client.disconnect()?;
     server::wait_state(machine, "alice", "disconnected")?;
@@ -203,11 +197,11 @@ fn reconnecting_at_another_size_finds_the_same_desktop(machine: &Machine) -> any
         (Options::user("alice").size(800, 600).bitmaps(), "reconnected-smaller"),
     ] {
         let (width, height) = (options.width, options.height);
-        let client = Client::login(machine, options)?;
+        let mut client = Client::login(machine, options)?;
         let session = server::wait_state(machine, "alice", "connected")?;
         expect_eq("the worker", server::worker(machine, "alice")?, worker)?;
         expect_eq("the terminal", machine.sh("pgrep -u alice -x foot")?, terminal.clone())?;
-        run_in_terminal(machine, &client, "/tmp/after-reconnect")?;
+        run_in_terminal(machine, &mut client, "/tmp/after-reconnect")?;
         client.shot(name);
         expect_eq("the width", session["client"]["width"].as_u64(), Some(width as u64))?;
         expect_eq("the height", session["client"]["height"].as_u64(), Some(height as u64))?;
@@ -221,10 +215,10 @@ fn reconnecting_at_another_size_finds_the_same_desktop(machine: &Machine) -> any
 fn a_second_connection_takes_over(machine: &Machine) -> anyhow::Result<()> {
     let mut first = Client::login(machine, Options::user("alice"))?;
     let worker = server::worker(machine, "alice")?;
-    let second = Client::login(machine, Options::user("alice").size(1280, 720).bitmaps())?;
+    let mut second = Client::login(machine, Options::user("alice").size(1280, 720).bitmaps())?;
     first.wait_told(TAKEN_OVER.0, TAKEN_OVER.1)?;
     expect_eq("the worker", server::worker(machine, "alice")?, worker)?;
-    run_in_terminal(machine, &second, "/tmp/after-take-over")?;
+    run_in_terminal(machine, &mut second, "/tmp/after-take-over")?;
     server::clear(machine)
 }
 
@@ -232,7 +226,7 @@ fn logging_out_ends_the_session(machine: &Machine) -> anyhow::Result<()> {
     machine.write("/home/alice/.config/wrd-dm/session.toml", "[session]\ncommand = \"exec foot\"\n")?;
     machine.sh("chown -R alice: /home/alice/.config")?;
     let mut client = Client::login(machine, Options::user("alice"))?;
-    let logged_out = run_in_terminal(machine, &client, "/tmp/in-own-session").and_then(|()| {
+    let logged_out = run_in_terminal(machine, &mut client, "/tmp/in-own-session").and_then(|()| {
         client.type_text("exit")?;
         client.key("Return")?;
         client.wait_told(LOGGED_OFF.0, LOGGED_OFF.1)?;
@@ -246,10 +240,10 @@ fn logging_out_ends_the_session(machine: &Machine) -> anyhow::Result<()> {
 }
 
 fn two_users_at_once(machine: &Machine) -> anyhow::Result<()> {
-    let alice = Client::login(machine, Options::user("alice"))?;
-    let bob = Client::login(machine, Options::user("bob").bitmaps())?;
-    run_in_terminal(machine, &alice, "/tmp/of-alice")?;
-    run_in_terminal(machine, &bob, "/tmp/of-bob")?;
+    let mut alice = Client::login(machine, Options::user("alice"))?;
+    let mut bob = Client::login(machine, Options::user("bob").bitmaps())?;
+    run_in_terminal(machine, &mut alice, "/tmp/of-alice")?;
+    run_in_terminal(machine, &mut bob, "/tmp/of-bob")?;
     expect_eq("the owner", machine.sh("stat -c %U /tmp/of-alice /tmp/of-bob")?.as_str(), "alice\nbob")?;
     ensure!(server::worker(machine, "alice")? != server::worker(machine, "bob")?, "one worker for two users");
     server::clear(machine)
@@ -259,7 +253,7 @@ fn two_first_logins_of_one_user_make_one_session(machine: &Machine) -> anyhow::R
     let mut first = Client::start(machine, Options::user("carol"))?;
     let mut second = Client::start(machine, Options::user("carol").bitmaps())?;
     // One of them ends up with the desktop, the other is told that it was taken over.
-    let (winner, loser) = eventually("one client to be replaced", Duration::from_secs(20), || {
+    let (winner, loser) = eventually("one client to be replaced", PATIENCE, || {
         Ok(match (first.exit_code()?, second.exit_code()?) {
             (Some(code), None) => Some((2, code)),
             (None, Some(code)) => Some((1, code)),
@@ -275,7 +269,10 @@ fn two_first_logins_of_one_user_make_one_session(machine: &Machine) -> anyhow::R
         second.wait_for_desktop()?
     }
     expect_eq("carol's sessions", server::logind_sessions(machine, "carol")?.len(), 1)?;
-    expect_eq("carol's workers", machine.sh("pgrep -c -u carol -x wrd-session")?.as_str(), "1")?;
+    // One that starts a program is two for a moment.
+    eventually("carol to have one worker", PATIENCE, || {
+        Ok((machine.sh("pgrep -c -u carol -x wrd-session")? == "1").then_some(()))
+    })?;
     server::clear(machine)
 }
 
@@ -285,28 +282,27 @@ fn the_login_screen_takes_a_typed_password(machine: &Machine) -> anyhow::Result<
         (Options::user("bob").password("").bitmaps(), "login-screen-bitmaps"),
     ] {
         let mut client = Client::start(machine, options)?;
-        client.wait_for_greeter()?;
+        client.wait_for_input()?;
         client.shot(name);
-        client.type_text("wrong")?;
-        client.key("Return")?;
-        std::thread::sleep(Duration::from_secs(3));
+        let mark = machine.mark()?;
+        let typed = client.enter("wrong")?;
+        machine.wait_journal(&mark, DENIED)?;
+        client.wait_for_input_after(Some(&typed))?;
         client.shot(&format!("{name}-refused"));
         ensure!(server::session(machine, "bob")?.is_none(), "a wrong password made a session");
-        client.type_text("pw-bob")?;
-        client.key("Return")?;
+        client.enter("pw-bob")?;
         client.wait_for_desktop()?;
-        run_in_terminal(machine, &client, "/tmp/of-bob-typed")?;
+        run_in_terminal(machine, &mut client, "/tmp/of-bob-typed")?;
         drop(client);
         server::clear(machine)?;
     }
     // The name can be typed too.
     let mut client = Client::start(machine, Options::user("").password(""))?;
-    client.wait_for_greeter()?;
+    client.wait_for_input()?;
     client.shot("login-screen-no-name");
     client.type_text("bob")?;
     client.key("Tab")?;
-    client.type_text("pw-bob")?;
-    client.key("Return")?;
+    client.enter("pw-bob")?;
     client.wait_for_desktop()?;
     drop(client);
     server::clear(machine)
@@ -321,9 +317,11 @@ fn a_killed_worker_is_told_and_forgotten(machine: &Machine) -> anyhow::Result<()
     expect_in("the client's log", "ERRINFO_", &client.log())?;
     server::wait_gone(machine, "alice")?;
     machine.wait_journal(&mark, "alice")?;
-    ensure!(!machine.try_sh("pgrep -u alice -x foot")?.status.success(), "the terminal outlived the session");
-    let client = Client::login(machine, Options::user("alice"))?;
-    run_in_terminal(machine, &client, "/tmp/after-crash")?;
+    eventually("the terminal to end with the session", PATIENCE, || {
+        Ok((!machine.try_sh("pgrep -u alice -x foot")?.status.success()).then_some(()))
+    })?;
+    let mut client = Client::login(machine, Options::user("alice"))?;
+    run_in_terminal(machine, &mut client, "/tmp/after-crash")?;
     server::clear(machine)
 }
 
@@ -333,7 +331,7 @@ fn a_restart_of_the_service_cuts_nothing(machine: &Machine) -> anyhow::Result<()
     let before = machine.sh("systemctl show -P MainPID wrd-dm.service")?;
     machine.sh("systemctl restart wrd-dm.service")?;
     ensure!(machine.sh("systemctl show -P MainPID wrd-dm.service")? != before, "the service was not restarted");
-    run_in_terminal(machine, &client, "/tmp/after-restart")?;
+    run_in_terminal(machine, &mut client, "/tmp/after-restart")?;
     expect_eq("the client", client.exit_code()?, None)?;
     // The new monitor knows the old session, and can hand it a new connection.
     let session = server::wait_state(machine, "alice", "connected")?;
@@ -362,9 +360,7 @@ fn leader(machine: &Machine, user: &str) -> anyhow::Result<u64> {
 }
 
 fn wait_no_leader(machine: &Machine) -> anyhow::Result<()> {
-    eventually("the leader to go", Duration::from_secs(10), || {
-        Ok(processes::leaders(machine)?.is_empty().then_some(()))
-    })
+    eventually("the leader to go", PATIENCE, || Ok(processes::leaders(machine)?.is_empty().then_some(())))
 }
 
 fn the_listener_of_leaders_may_die(machine: &Machine) -> anyhow::Result<()> {
@@ -384,10 +380,10 @@ fn the_listener_of_leaders_may_die(machine: &Machine) -> anyhow::Result<()> {
 
     machine.sh(&format!("kill -KILL {first}"))?;
     // A login that comes before systemd has noticed is turned away.
-    eventually("systemd to notice", Duration::from_secs(10), || Ok((listener(machine)? != first).then_some(())))?;
+    eventually("systemd to notice", PATIENCE, || Ok((listener(machine)? != first).then_some(())))?;
     let bob = Client::login(machine, Options::user("bob").size(800, 600))?;
     ensure!(listener(machine)? != first, "the listener was not started again");
-    run_in_terminal(machine, &client, "/tmp/after-listener")?;
+    run_in_terminal(machine, &mut client, "/tmp/after-listener")?;
     bob.disconnect()?;
     // The same by systemd, which leaves the leaders alone too.
     machine.sh("systemctl stop wrd-leader.service")?;
@@ -405,14 +401,16 @@ fn the_listener_of_leaders_serves_root_alone_and_rests(machine: &Machine) -> any
     drop(Client::login(machine, Options::user("alice"))?);
     server::clear(machine)?;
     let pid = listener(machine)?;
-    // It is woken up by the end of one.
+    // It is woken up by the end of one, and goes to sleep again in its own time.
     machine.sh(&format!("while pgrep -P {pid}; do sleep 0.1; done"))?;
     let switches = || machine.sh(&format!("grep ctxt_switches /proc/{pid}/status"));
-    let before = switches()?;
-    std::thread::sleep(Duration::from_secs(3));
-    expect_eq("the listener's context switches", switches()?, before)?;
+    eventually("the listener to rest for three seconds", PATIENCE, || {
+        let before = switches()?;
+        std::thread::sleep(Duration::from_secs(3));
+        Ok((switches()? == before).then_some(()))
+    })?;
     // Even where the socket's mode were not what keeps users out.
-    let ask = "import socket; s = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET); s.settimeout(5); s.connect('/run/wrd-dm/leader'); print(s.recv(1))";
+    let ask = "import socket; s = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET); s.settimeout(60); s.connect('/run/wrd-dm/leader'); print(s.recv(1))";
     let refused = machine.try_sh_as("alice", &format!("python3 -c \"{ask}\" 2>&1"))?;
     expect_in("the socket", "PermissionError", &String::from_utf8_lossy(&refused.stdout))?;
     let mark = machine.mark()?;
@@ -457,6 +455,7 @@ fn loginctl_ends_a_session(machine: &Machine) -> anyhow::Result<()> {
 
 fn wrdctl_shows_and_controls(machine: &Machine) -> anyhow::Result<()> {
     let mut client = Client::login(machine, Options::user("alice"))?;
+    server::wait_state(machine, "alice", "connected")?;
     let worker = server::worker(machine, "alice")?;
     let shown = machine.sh("wrdctl show alice --json")?;
     let shown: serde_json::Value = serde_json::from_str(&shown).with_context(|| shown.clone())?;
@@ -505,19 +504,18 @@ fn a_foreign_graphical_session_is_refused(machine: &Machine) -> anyhow::Result<(
     // has no seat, so logind is told by the same PAM module from a unit of its own.
     machine.write("/etc/pam.d/foreign-dm", "auth sufficient pam_permit.so\naccount required pam_permit.so\nsession required pam_systemd.so class=user type=x11 desktop=foreign\n")?;
     machine.sh("systemd-run --quiet --unit foreign --uid dave --property PAMName=foreign-dm --setenv XDG_SESSION_TYPE=x11 --setenv XDG_SESSION_CLASS=user sleep 1000")?;
-    let refused = eventually("the foreign session", Duration::from_secs(10), || {
-        Ok(server::logind_sessions(machine, "dave")?.first().cloned())
-    })
-    .and_then(|id| {
-        expect_eq("its type", server::properties(machine, &id)?["Type"].as_str(), "x11")?;
-        let mark = machine.mark()?;
-        let client = Client::start(machine, Options::user("dave"))?;
-        machine.wait_journal(&mark, "graphical session")?;
-        std::thread::sleep(Duration::from_secs(1));
-        client.shot("refused-foreign-session");
-        ensure!(server::session(machine, "dave")?.is_none(), "dave has a session after all");
-        Ok(())
-    });
+    let refused =
+        eventually("the foreign session", PATIENCE, || Ok(server::logind_sessions(machine, "dave")?.first().cloned()))
+            .and_then(|id| {
+                expect_eq("its type", server::properties(machine, &id)?["Type"].as_str(), "x11")?;
+                let mark = machine.mark()?;
+                let client = Client::start(machine, Options::user("dave"))?;
+                machine.wait_journal(&mark, "graphical session")?;
+                std::thread::sleep(Duration::from_secs(1));
+                client.shot("refused-foreign-session");
+                ensure!(server::session(machine, "dave")?.is_none(), "dave has a session after all");
+                Ok(())
+            });
     machine.sh("systemctl stop foreign")?;
     refused?;
     server::wait_gone(machine, "dave")?;
@@ -536,12 +534,13 @@ fn the_session_command_is_the_session(machine: &Machine) -> anyhow::Result<()> {
     )?;
     machine.sh("systemctl restart wrd-dm.service; rm -f /tmp/session-env /tmp/autostarted")?;
     let mut client = Client::start(machine, Options::user("alice"))?;
-    let seen = eventually("the command to run", Duration::from_secs(15), || {
-        Ok(machine.path("/tmp/session-env").exists().then_some(()))
-    })
-    .and_then(|()| {
-        eventually("the autostart entry to run", Duration::from_secs(10), || {
+    let seen = client.wait_for_desktop().and_then(|()| {
+        eventually("the autostart entry to run", PATIENCE, || {
             Ok(machine.path("/tmp/autostarted").exists().then_some(()))
+        })?;
+        // With which it has written its environment.
+        eventually("the command to run", PATIENCE, || {
+            Ok(machine.try_sh("pgrep -u alice -x sleep")?.status.success().then_some(()))
         })?;
         let environment = machine.sh("cat /tmp/session-env")?;
         for part in
@@ -573,10 +572,11 @@ fn passwords_are_in_no_log(machine: &Machine) -> anyhow::Result<()> {
             &machine.sh(&format!("cat /proc/{leader}/environ | tr '\\0' '\\n'"))?,
         )?;
         let mut wrong = Client::start(machine, Options::user("bob").password("canary-in-a-coal-mine"))?;
-        wrong.wait_for_greeter()?;
-        wrong.type_text("canary-on-a-screen")?;
-        wrong.key("Return")?;
-        std::thread::sleep(Duration::from_secs(3));
+        wrong.wait_for_input()?;
+        wrong.enter("canary-on-a-screen")?;
+        eventually("both to be denied", PATIENCE, || {
+            Ok((machine.journal(&mark)?.matches(DENIED).count() == 2).then_some(()))
+        })?;
         let journal = machine.journal(&mark)?;
         ensure!(journal.len() > 1000, "a trace log of two logins is not that short:\n{journal}");
         for canary in ["pw-alice", "canary-in-a-coal-mine", "canary-on-a-screen"] {
@@ -596,9 +596,7 @@ fn uninstall_leaves_only_what_it_says(machine: &Machine) -> anyhow::Result<()> {
     let left = machine.sh("find /usr/local /etc /var/lib -name '*wrd*' | sort")?;
     expect_eq("what is left", left.as_str(), "/etc/wrd-dm\n/etc/wrd-dm/wrd-dm.toml\n/var/lib/wrd-dm")?;
     ensure!(machine.try_sh("systemctl is-active wrd-dm.socket")?.stdout != b"active\n", "the socket still listens");
-    eventually("our processes to end", Duration::from_secs(10), || {
-        Ok(processes::count(machine)?.is_empty().then_some(()))
-    })?;
+    eventually("our processes to end", PATIENCE, || Ok(processes::count(machine)?.is_empty().then_some(())))?;
     // And it can be had again.
     machine.install(Build::Dev)?;
     let _client = Client::login(machine, Options::user("alice"))?;

@@ -8,7 +8,7 @@ use wrd_tests::client::{Client, DESKTOP, Options};
 use wrd_tests::machine::{Init, Machine};
 use wrd_tests::rogue::Rogue;
 use wrd_tests::runner::Plan;
-use wrd_tests::{eventually, expect_eq, expect_in, runner, server};
+use wrd_tests::{PATIENCE, eventually, expect_eq, expect_in, runner, server};
 
 fn main() -> ExitCode {
     runner::run(
@@ -74,7 +74,7 @@ fn choose(rogue: &Rogue<'_>, session: &str) -> anyhow::Result<()> {
 
 /// What the session "test" has found, once it has started.
 fn ran(machine: &Machine) -> anyhow::Result<String> {
-    let text = eventually("the session's program to run", Duration::from_secs(15), || {
+    let text = eventually("the session's program to run", PATIENCE, || {
         Ok(std::fs::read_to_string(machine.path(RAN)).ok().filter(|text| text.contains("argument ")))
     })?;
     machine.sh(&format!("rm {RAN}"))?;
@@ -84,7 +84,7 @@ fn ran(machine: &Machine) -> anyhow::Result<String> {
 /// Waits for the end of alice's session, which its leader has closed by then. Not for logind, whose manager does not
 /// always notice in a container that a scope has become empty.
 fn ended(machine: &Machine) -> anyhow::Result<()> {
-    eventually("alice's session to be gone", Duration::from_secs(20), || {
+    eventually("alice's session to be gone", PATIENCE, || {
         Ok(server::session(machine, "alice")?.is_none().then_some(()))
     })
 }
@@ -194,9 +194,8 @@ fn a_session_that_is_gone_is_said(machine: &Machine) -> anyhow::Result<()> {
         let client = Client::login(machine, Options::user("alice"))?;
         client.settle()?;
         client.shot(&format!("session-{id}"));
-        let journal = machine.journal(&mark)?;
-        expect_in("the journal", "ignoring the session that was chosen", &journal)?;
-        expect_in("the journal", why, &journal)?;
+        machine.wait_journal(&mark, "ignoring the session that was chosen")?;
+        expect_in("the journal", why, &machine.journal(&mark)?)?;
         ensure!(!machine.path(MEMORY).exists(), "it is not forgotten");
         drop(client);
         server::clear(machine)?;
@@ -214,10 +213,9 @@ fn a_session_that_fails_at_once_is_said_and_forgotten(machine: &Machine) -> anyh
     let mark = machine.mark()?;
     let mut client = Client::start(machine, Options::user("alice"))?;
     machine.wait_journal(&mark, "the session's command has failed")?;
-    client.wait_for_desktop()?;
-    let with_reason = client.settle()?;
+    client.wait_for_screen("the reason", |screen| (0.5..0.9).contains(&screen.share_of(DESKTOP)))?;
+    client.settle()?;
     client.shot("session-failing");
-    ensure!(with_reason.share_of(DESKTOP) < 0.97, "the screen says nothing");
     client.key("Return")?;
     client.wait_exit()?;
     ended(machine)?;
@@ -237,12 +235,12 @@ fn a_path_is_no_session(machine: &Machine) -> anyhow::Result<()> {
         // The monitor ends it before it can say so.
         ensure!(!told.iter().any(|line| line == "asked"), "{path}: {told:?}");
     }
-    expect_in("the journal", "no session can be called", &machine.journal(&mark)?)?;
+    machine.wait_journal(&mark, "no session can be called")?;
     ensure!(server::session(machine, "alice")?.is_none(), "there is a session");
     drop(rogue);
     remember(machine, "../../../tmp/evil")?;
     let _client = Client::login(machine, Options::user("alice"))?;
-    expect_in("the journal", "it names no session", &machine.journal(&mark)?)?;
+    machine.wait_journal(&mark, "it names no session")?;
     ensure!(!machine.path("/tmp/evil-ran").exists(), "it was run");
     machine.sh(&format!("rm -rf /tmp/evil* {MEMORY}"))?;
     server::clear(machine)

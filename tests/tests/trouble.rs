@@ -3,11 +3,12 @@
 
 use anyhow::ensure;
 use std::process::ExitCode;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 use wrd_tests::client::{Client, DESKTOP, Options};
 use wrd_tests::machine::{Init, Machine};
 use wrd_tests::runner::Plan;
-use wrd_tests::{eventually, expect_eq, expect_in, runner, server};
+use wrd_tests::screen::Picture;
+use wrd_tests::{PATIENCE, eventually, expect_eq, expect_in, runner, server};
 
 fn main() -> ExitCode {
     runner::run(
@@ -40,9 +41,7 @@ fn main() -> ExitCode {
     )
 }
 
-/// A short deadline, so that waiting for it is bearable.
-const LOGIN_SECONDS: u64 = 6;
-const CONFIG: &str = "[desktop]\nbackground = \"#2e6f40\"\n[limits]\nlogin_seconds = 6\nconnections = 12\n\
+const CONFIG: &str = "[desktop]\nbackground = \"#2e6f40\"\n[limits]\nconnections = 12\n\
      [admission]\nexempt = [\"127.0.0.0/8\", \"::1\", \"192.0.2.0/24\"]\n";
 
 fn prepare(machine: &Machine) -> anyhow::Result<()> {
@@ -69,12 +68,12 @@ fn configure(machine: &Machine, text: &str) -> anyhow::Result<()> {
 fn stranger(machine: &Machine, script: &str) -> anyhow::Result<String> {
     let program = format!(
         "import socket, ssl, time\n\
-         def connect():\n    return socket.create_connection(('{}', 3389), 5)\n\
-         def drain(s, limit={}):\n    s.settimeout(limit)\n    got = b''\n    try:\n        while True:\n            part = s.recv(4096)\n            if not part: return got, 'closed'\n            got += part\n    except TimeoutError: return got, 'open'\n    except OSError: return got, 'closed'\n\
+         def connect():\n    return socket.create_connection(('{}', 3389), {patience})\n\
+         def drain(s, limit={patience}):\n    s.settimeout(limit)\n    got = b''\n    try:\n        while True:\n            part = s.recv(4096)\n            if not part: return got, 'closed'\n            got += part\n    except TimeoutError: return got, 'open'\n    except OSError: return got, 'closed'\n\
          CONNECT = bytes.fromhex('030000130ee000000000000100080003000000')\n\
          s = connect()\n{script}\n",
         server::ADDRESS,
-        LOGIN_SECONDS + 4,
+        patience = PATIENCE.as_secs(),
     );
     machine.write("/tmp/stranger.py", &program)?;
     machine.sh("python3 /tmp/stranger.py 2>&1")
@@ -85,7 +84,11 @@ fn still_serves(machine: &Machine) -> anyhow::Result<()> {
     let client = Client::login(machine, Options::user("alice"))?;
     drop(client);
     server::clear(machine)?;
-    eventually("the gates to end", Duration::from_secs(10), || {
+    no_gate_is_left(machine)
+}
+
+fn no_gate_is_left(machine: &Machine) -> anyhow::Result<()> {
+    eventually("the gates to end", PATIENCE, || {
         Ok((!machine.try_sh("pgrep -x wrd-gate")?.status.success()).then_some(()))
     })
 }
@@ -115,19 +118,21 @@ fn half_a_handshake(machine: &Machine) -> anyhow::Result<()> {
 }
 
 fn a_slow_loris(machine: &Machine) -> anyhow::Result<()> {
+    // A short deadline, so that waiting for it is bearable; nobody else has to keep it.
+    configure(machine, &CONFIG.replace("[limits]\n", "[limits]\nlogin_seconds = 6\n"))?;
     let mark = machine.mark()?;
-    let begin = Instant::now();
+    // It is silent for less than two seconds at a time, and says nothing wrong for half a minute.
     let said = stranger(
         machine,
-        "end = time.time() + 30\nstate = 'open'\n\
-         try:\n    for b in CONNECT[:18] * 99:\n        s.sendall(bytes([b])); time.sleep(0.8)\n        if time.time() > end: break\n\
+        "state = 'open'\n\
+         try:\n    for b in CONNECT[:18]: s.sendall(bytes([b])); time.sleep(1.7)\n\
          except OSError: state = 'closed'\nprint(state)",
     )?;
     expect_eq("the connection", said.as_str(), "closed")?;
-    ensure!(begin.elapsed() < Duration::from_secs(LOGIN_SECONDS + 10), "it took {:?}", begin.elapsed());
-    machine.wait_journal(&mark, server::ADDRESS)?;
+    machine.wait_journal(&mark, &format!("client={}", server::ADDRESS))?;
     // The same for one that says nothing at all.
     expect_eq("the silent connection", stranger(machine, "print(drain(s)[1])")?.as_str(), "closed")?;
+    configure(machine, CONFIG)?;
     still_serves(machine)
 }
 
@@ -183,15 +188,19 @@ fn too_many_connections(machine: &Machine) -> anyhow::Result<()> {
     // Twelve are allowed: as many others must go, whoever they are, and those within must not suffer.
     let said = stranger(
         machine,
-        "all = [s] + [connect() for _ in range(19)]\n\
-         for c in all: c.sendall(b'\\x03')\ntime.sleep(1)\n\
-         states = [drain(c, 0.05)[1] for c in all]\nprint(states.count('open'), states.count('closed'))",
+        &format!(
+            "all = [s] + [connect() for _ in range(19)]\n\
+             for c in all: c.sendall(b'\\x03')\n\
+             def closed(): return [drain(c, 0.05)[1] for c in all].count('closed')\n\
+             end = time.time() + {}\n\
+             while closed() < 8 and time.time() < end: pass\n\
+             time.sleep(0.3)\nprint(closed())",
+            PATIENCE.as_secs()
+        ),
     )?;
-    expect_eq("open and closed", said.as_str(), "12 8")?;
+    expect_eq("how many are closed", said.as_str(), "8")?;
     machine.wait_journal(&mark, "reason=for-connections")?;
-    eventually("the gates to end", Duration::from_secs(LOGIN_SECONDS + 5), || {
-        Ok((!machine.try_sh("pgrep -x wrd-gate")?.status.success()).then_some(()))
-    })?;
+    no_gate_is_left(machine)?;
     still_serves(machine)
 }
 
@@ -202,8 +211,14 @@ fn a_client_that_stops_reading(machine: &Machine) -> anyhow::Result<()> {
         "[session]\ncommand = \"foot sh -c 'while :; do od -N 4000 /dev/urandom; done'\"\n",
     )?;
     machine.sh("chown -R alice: /home/alice/.config")?;
-    let client = Client::start(machine, Options::user("alice"))?;
+    let mut client = Client::start(machine, Options::user("alice"))?;
     let result = server::wait_state(machine, "alice", "connected").and_then(|_| {
+        // It is shown numbers, and others, for a while.
+        client.wait_for_desktop()?;
+        for _ in 0..10 {
+            let before = client.screen()?;
+            client.wait_for_screen("a change", |screen| *screen != before)?;
+        }
         std::thread::sleep(Duration::from_secs(2));
         let worker = server::worker(machine, "alice")?;
         let memory = |pid: &str| -> anyhow::Result<u64> {
@@ -217,7 +232,7 @@ fn a_client_that_stops_reading(machine: &Machine) -> anyhow::Result<()> {
         ensure!(after.0 < before.0 + 24_000 && after.1 < before.1 + 24_000, "kB before {before:?}, after {after:?}");
         // The desktop is not blocked: a second client takes it over, though the first cannot be told.
         let second = Client::start(machine, Options::user("alice").size(800, 600))?;
-        eventually("the second client to have the session", Duration::from_secs(10), || {
+        eventually("the second client to have the session", PATIENCE, || {
             let session = server::session(machine, "alice")?;
             Ok(session.filter(|session| session["client"]["width"] == 800).map(drop))
         })?;
@@ -242,6 +257,7 @@ fn a_client_that_vanishes_without_fin(machine: &Machine) -> anyhow::Result<()> {
         "ip address del 192.0.2.8/32 dev lo; ip route replace local {server} dev lo src {server} table local"
     ))?;
     let client = client?;
+    connected_from(machine, "192.0.2.8")?;
     client.signal("KILL")?;
     std::thread::sleep(Duration::from_secs(2));
     let session = server::session(machine, "alice")?.unwrap_or_default();
@@ -249,10 +265,17 @@ fn a_client_that_vanishes_without_fin(machine: &Machine) -> anyhow::Result<()> {
     expect_eq("the address", session["client"]["address"].as_str(), Some("192.0.2.8"))?;
     // The user's next connection does not have to wait for a timeout.
     let second = Client::login(machine, Options::user("alice"))?;
-    let session = server::wait_state(machine, "alice", "connected")?;
-    expect_eq("the address", session["client"]["address"].as_str(), Some(server))?;
+    connected_from(machine, server)?;
     drop((second, client));
     server::clear(machine)
+}
+
+/// Waits until alice's session has a client from this address.
+fn connected_from(machine: &Machine, address: &str) -> anyhow::Result<()> {
+    eventually(&format!("a client from {address}"), PATIENCE, || {
+        let session = server::session(machine, "alice")?.filter(|session| session["state"] == "connected");
+        Ok(session.filter(|session| session["client"]["address"] == address).map(drop))
+    })
 }
 
 /// Tries to log in and waits for what the journal says of it; nobody may get a session.
@@ -318,15 +341,15 @@ fn session_that_fails(machine: &Machine, command: &str, said: &str) -> anyhow::R
     machine.sh("chown -R alice: /home/alice/.config")?;
     let mark = machine.mark()?;
     let mut client = Client::start(machine, Options::user("alice"))?;
-    let result = machine.wait_journal(&mark, said).and_then(|()| {
-        // The reason stands on the desktop that is not there, for a while or until it is taken note of.
-        client.wait_for_desktop()?;
-        let with_reason = client.settle()?;
+    // The reason stands on the desktop that is not there, for a while or until it is taken note of.
+    let has_reason = |screen: &Picture| (0.5..0.9).contains(&screen.share_of(DESKTOP));
+    let result = client.wait_for_screen("the reason", has_reason).and_then(|()| {
+        client.settle()?;
         client.shot(&format!("session-command-{}", command.split(['/', ' ']).next_back().unwrap_or_default()));
-        ensure!(with_reason.share_of(DESKTOP) < 0.97, "the screen says nothing");
         client.key("Return")?;
         client.wait_exit()?;
         expect_in("the client's log", "ERRINFO_", &client.log())?;
+        machine.wait_journal(&mark, said)?;
         server::wait_gone(machine, "alice")
     });
     machine.sh("rm -r /home/alice/.config")?;
@@ -349,9 +372,8 @@ fn a_bad_user_file_does_not_lock_out(machine: &Machine) -> anyhow::Result<()> {
     let client = Client::login(machine, Options::user("alice"));
     machine.sh("rm -r /home/alice/.config")?;
     client?.shot("bad-user-file");
-    let journal = machine.journal(&mark)?;
-    expect_in("the journal", "session.toml:2", &journal)?;
-    expect_in("the journal", "comand", &journal)?;
+    machine.wait_journal(&mark, "session.toml:2")?;
+    expect_in("the journal", "comand", &machine.journal(&mark)?)?;
     server::clear(machine)
 }
 
@@ -388,7 +410,7 @@ fn a_certificate_that_is_none(machine: &Machine) -> anyhow::Result<()> {
 fn the_administrators_own_certificate(machine: &Machine) -> anyhow::Result<()> {
     let ask = format!(
         "import socket, ssl, hashlib\nfor own in range(1):\n\
-         \x20   s = socket.create_connection(('{}', 3389), 5)\n\
+         \x20   s = socket.create_connection(('{}', 3389), 60)\n\
          \x20   s.sendall(bytes.fromhex('030000130ee000000000000100080003000000'))\n    s.recv(100)\n\
          \x20   c = ssl.create_default_context(); c.check_hostname = False; c.verify_mode = ssl.CERT_NONE\n\
          \x20   print(hashlib.sha256(c.wrap_socket(s).getpeercert(True)).hexdigest())\n",
@@ -412,7 +434,7 @@ fn the_port_is_taken(machine: &Machine) -> anyhow::Result<()> {
     // Stand-alone, beside the service that has the port.
     let output = machine.try_sh_as(
         "alice",
-        "HOME=/home/alice timeout 10 /usr/src/wrd-dm/target/debug/wrd-dm --standalone --listen 127.0.0.1:3389",
+        "HOME=/home/alice timeout 60 /usr/src/wrd-dm/target/debug/wrd-dm --standalone --listen 127.0.0.1:3389",
     )?;
     ensure!(!output.status.success() && output.status.code() != Some(124), "it started: {:?}", output.status);
     let said = String::from_utf8_lossy(&output.stderr).into_owned();

@@ -1,6 +1,6 @@
 //! What a gate may do at each of its stages, read from /proc while it stands there.
 
-use crate::gates::{self, PATIENCE, Process};
+use crate::gates::{self, Process};
 use crate::visitors::{A_BYTE, INSTALLED, Visitors};
 use anyhow::{Context, ensure};
 use std::process::{Child, Stdio};
@@ -8,7 +8,7 @@ use wrd_tests::client::{Client, Options};
 use wrd_tests::machine::Machine;
 use wrd_tests::runner::Test;
 use wrd_tests::typist::Typist;
-use wrd_tests::{eventually, expect_eq, expect_in, server};
+use wrd_tests::{PATIENCE, eventually, expect_eq, expect_in, server};
 
 pub const TESTS: &[Test] = &[
     ("gates_are_shut_in", gates_are_shut_in),
@@ -88,7 +88,7 @@ impl Server {
 
         let wrong = self.options.clone().password("wrong");
         let (gate, mut client) = gates::of(machine, || Client::start(machine, wrong))?;
-        client.wait_for_greeter()?;
+        client.wait_for_input()?;
         let open = ["tcp", "unix messages", "unix messages"];
         self.look(machine, "shows the login screen, one login denied", &gate, (own + 1, &open))?;
         drop(client);
@@ -138,7 +138,11 @@ impl Server {
             expect_eq(name, gate.limit(name)?, (most.to_string(), most.to_string()))?;
         }
 
-        let descriptors = gate.descriptors(machine)?;
+        // What it has parted with may still be about to be closed.
+        let descriptors = eventually("its descriptors", PATIENCE, || {
+            Ok(gate.descriptors(machine).ok().filter(|descriptors| descriptors.len() == 3 + open.len()))
+        })
+        .with_context(|| format!("they are {:?}", gate.descriptors(machine)))?;
         println!("      {descriptors:?}");
         let kinds: Vec<_> = descriptors.iter().map(|(number, kind)| (*number, kind.as_str())).collect();
         let [(0, "null"), (1, "null"), (2, _), rest @ ..] = kinds.as_slice() else {
@@ -202,7 +206,7 @@ impl<'m> Standalone<'m> {
 
 impl Drop for Standalone<'_> {
     fn drop(&mut self) {
-        let end = "kill -INT $pid; timeout 20 tail --pid=$pid -f /dev/null || kill -KILL $pid";
+        let end = "kill -INT $pid; timeout 60 tail --pid=$pid -f /dev/null || kill -KILL $pid";
         let clean = format!("rm -rf {OUTPUT}* /home/alice/.local/state/wrd-dm /root/.local/state/wrd-dm");
         let _ = self.machine.try_sh(&format!("pid=$(cat {OUTPUT}.pid); {end}; {clean}"));
         let _ = self.process.wait();

@@ -51,7 +51,7 @@ import socket, sys
 source, port, count, words = sys.argv[1], int(sys.argv[2]), int(sys.argv[3]), bytes.fromhex(sys.argv[4])
 def come():
     s = socket.socket()
-    s.settimeout(10)
+    s.settimeout(90)
     s.bind((source, 0))
     s.connect(('127.0.0.1' if source.startswith('127.') else source, port))
     try: s.sendall(words)
