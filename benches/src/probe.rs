@@ -48,7 +48,7 @@ impl Screen {
     }
 }
 
-/// Asks every half millisecond until it is so; the time when it was.
+/// Asks every tenth of a millisecond until it is so; the time when it was.
 pub fn until(what: &str, mut so: impl FnMut() -> anyhow::Result<bool>) -> anyhow::Result<Instant> {
     let end = Instant::now() + Duration::from_secs(20);
     loop {
@@ -58,7 +58,7 @@ pub fn until(what: &str, mut so: impl FnMut() -> anyhow::Result<bool>) -> anyhow
         if Instant::now() > end {
             bail!("waited in vain for {what}");
         }
-        std::thread::sleep(Duration::from_micros(500));
+        std::thread::sleep(Duration::from_micros(100));
     }
 }
 

@@ -35,6 +35,15 @@ pub struct Door {
     waiting: BTreeMap<ConnectionId, (IpAddr, RegistrationToken)>,
 }
 
+/// How this process works among others.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Manner {
+    AsOthers,
+    /// Behind those who serve people, without being held up by anybody else: nobody's keys pass through here, and in a
+    /// flood there is a lot to do.
+    Patient,
+}
+
 /// How a gate's process has ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum End {
@@ -47,9 +56,12 @@ pub enum End {
 }
 
 impl Door {
-    pub fn new() -> anyhow::Result<Self> {
+    pub fn new(manner: Manner) -> anyhow::Result<Self> {
         let (refusals, waiting) = (Refusals::default(), BTreeMap::new());
         let workers = Place::own().context("cannot ask for this process's place")?;
+        if manner == Manner::Patient {
+            workers.of_patient().take().context("cannot be patient")?;
+        }
         Ok(Self { acceptor: Acceptor::new()?, strangers: workers.of_strangers()?, workers, refusals, waiting })
     }
 }

@@ -23,6 +23,19 @@ pub fn open(address: SocketAddr) -> anyhow::Result<TcpListener> {
     })
 }
 
+/// What holds for every connection that it accepts, which inherit it: small late packets are worse than many, and a
+/// client that vanished must be noticed some day.
+pub fn prepare(listener: &TcpListener) -> anyhow::Result<()> {
+    let set = || -> nix::Result<()> {
+        setsockopt(listener, sockopt::TcpNoDelay, &true)?;
+        setsockopt(listener, sockopt::KeepAlive, &true)?;
+        setsockopt(listener, sockopt::TcpKeepIdle, &60)?;
+        setsockopt(listener, sockopt::TcpKeepInterval, &10)?;
+        setsockopt(listener, sockopt::TcpKeepCount, &6)
+    };
+    set().context("cannot prepare a listening socket")
+}
+
 /// Takes connections from one listener after the other.
 pub struct Acceptor {
     /// Given up for a moment where no descriptor is left, so that a connection can be taken and closed
@@ -41,10 +54,7 @@ impl Acceptor {
     /// IPv4 client.
     pub fn accept(&mut self, listener: &TcpListener) -> Option<(TcpStream, IpAddr)> {
         match listener.accept() {
-            Ok((stream, address)) => {
-                prepare(&stream);
-                Some((stream, address.ip().to_canonical()))
-            }
+            Ok((stream, address)) => Some((stream, address.ip().to_canonical())),
             Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::ConnectionAborted) => None,
             Err(error) => {
                 let full = matches!(
@@ -92,23 +102,23 @@ impl Quiet {
     }
 }
 
-/// Small late packets are worse than many, and a client that vanished must be noticed some day.
-fn prepare(stream: &TcpStream) {
-    let set = || -> nix::Result<()> {
-        setsockopt(stream, sockopt::TcpNoDelay, &true)?;
-        setsockopt(stream, sockopt::KeepAlive, &true)?;
-        setsockopt(stream, sockopt::TcpKeepIdle, &60)?;
-        setsockopt(stream, sockopt::TcpKeepInterval, &10)?;
-        setsockopt(stream, sockopt::TcpKeepCount, &6)
-    };
-    if let Err(errno) = set() {
-        tracing::debug!("ignoring that a socket option cannot be set, the client may be gone already: {errno}");
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use nix::sys::socket::getsockopt;
+
+    #[test]
+    fn connections_are_what_their_listener_was_prepared_for() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        prepare(&listener).unwrap();
+        let _client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let (stream, address) = Acceptor::new().unwrap().accept(&listener).unwrap();
+        assert!(address.is_loopback());
+        assert!(getsockopt(&stream, sockopt::TcpNoDelay).unwrap() && getsockopt(&stream, sockopt::KeepAlive).unwrap());
+        assert_eq!(getsockopt(&stream, sockopt::TcpKeepIdle).unwrap(), 60);
+        assert_eq!(getsockopt(&stream, sockopt::TcpKeepInterval).unwrap(), 10);
+        assert_eq!(getsockopt(&stream, sockopt::TcpKeepCount).unwrap(), 6);
+    }
 
     #[test]
     fn a_flood_is_counted_and_told_once_in_a_while() {

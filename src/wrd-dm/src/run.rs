@@ -4,7 +4,7 @@ use crate::admission::Admission;
 use crate::callers::{self, Taken};
 use crate::cert::{Identity, host_name};
 use crate::cli::{Cli, DEFAULT_LISTEN};
-use crate::door::Door;
+use crate::door::{Door, Manner};
 use crate::enrolment::{self, Store};
 use crate::listener;
 use crate::monitor::{Monitor, Sockets};
@@ -95,6 +95,8 @@ fn serve(cli: &Cli, paths: Paths, config: System) -> anyhow::Result<()> {
     };
     let nla = Nla::new(&mode)?;
     announce(&mode, &addresses, &identity);
+    // Stand-alone, sessions begin in this process's own place.
+    let door = Door::new(if mode.is_standalone() { Manner::AsOthers } else { Manner::Patient })?;
     let mut monitor = Monitor {
         signal: events.get_signal(),
         handle,
@@ -107,7 +109,7 @@ fn serve(cli: &Cli, paths: Paths, config: System) -> anyhow::Result<()> {
         identity,
         host_name: Text::truncated(&host_name()),
         offers: Offers::of(&SESSION_FOLDERS),
-        door: Door::new()?,
+        door,
         nla,
         enrolment,
         addresses,
@@ -169,6 +171,7 @@ fn make_private(dir: &Path) -> anyhow::Result<()> {
 
 fn watch(handle: &LoopHandle<'static, Monitor>, listener: TcpListener) -> anyhow::Result<RegistrationToken> {
     listener.set_nonblocking(true)?;
+    listener::prepare(&listener)?;
     let source = Generic::new(listener, Interest::READ, calloop::Mode::Level);
     let token = handle.insert_source(source, |_, listener, monitor| {
         monitor.accept(listener);

@@ -64,6 +64,12 @@ impl Place {
         Ok(Self { schedule, processors: self.processors.as_ref().map(upper_half) })
     }
 
+    /// The same but for a process that others need not wait for: it does not interrupt them, they may interrupt it.
+    pub fn of_patient(&self) -> Self {
+        let schedule = Schedule { policy: SCHED_BATCH as u32, slice: LONG_SLICE, ..self.schedule };
+        Self { schedule, processors: self.processors }
+    }
+
     /// Puts this process there. Allocates nothing.
     pub fn take(&self) -> io::Result<()> {
         self.give(Pid::from_raw(0))
