@@ -58,7 +58,7 @@ all: build man
 help:
 	@echo "all        the programs (PROFILE=release|dev) and the man pages"
 	@echo "demo       a login server for you alone on 127.0.0.1:3389, no root, no systemd"
-	@echo "check      format, lints, house rules"
+	@echo "check      format, lints, house rules, man pages"
 	@echo "test       all tests in less than half an hour; test-all adds the slow ones"
 	@echo "bench      the benchmarks, as JSON"
 	@echo "fuzz       every fuzz target for TIME=$(TIME) seconds"
@@ -85,6 +85,7 @@ check:
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --locked --workspace --all-targets -- -D warnings
 	$(CARGO) xtask tidy
+	$(MAKE) --no-print-directory man
 	if $(CARGO) deny --version >/dev/null 2>&1; then $(CARGO) deny check
 	else echo "check: cargo-deny is not installed, licences and advisories were not looked at"; fi
 
