@@ -88,7 +88,9 @@ impl Canary {
         while text.len() < length
             && let Ok(hash) = NtHash::of_password(text.as_bytes())
         {
-            hash.expose().iter().for_each(|byte| text.push_str(&format!("{byte:02x}")));
+            // In letters that are no digits of any base: journals, for one, are full of times and numbers in hex.
+            let letters = hash.expose().iter().flat_map(|byte| [byte >> 4, byte & 15]);
+            text.extend(letters.map(|four| char::from(b'g' + four)));
         }
         text.truncate(length);
         Self(text)
