@@ -32,7 +32,7 @@ struct Schedule {
 /// Steps of niceness that those who serve strangers stand behind the others.
 const BEHIND: i32 = 10;
 
-/// Their slice in ns. The kernel's own is some 3 ms.
+/// The slice of those who need not be waited for, in ns. The kernel's own is some 3 ms.
 const LONG_SLICE: u64 = 30_000_000;
 
 impl Place {
@@ -60,13 +60,14 @@ impl Place {
         // Lower niceness takes a capability, and everyone has to come back.
         let may_return = capabilities(None)?.effective.contains(CapabilitySet::SYS_NICE);
         let niceness = self.schedule.niceness + if may_return { BEHIND } else { 0 };
-        let schedule = Schedule { policy: SCHED_BATCH as u32, niceness, priority: 0, slice: LONG_SLICE };
+        let schedule = Schedule { niceness, ..self.of_patient().schedule };
         Ok(Self { schedule, processors: self.processors.as_ref().map(upper_half) })
     }
 
     /// The same but for a process that others need not wait for: it does not interrupt them, they may interrupt it.
     pub fn of_patient(&self) -> Self {
-        let schedule = Schedule { policy: SCHED_BATCH as u32, slice: LONG_SLICE, ..self.schedule };
+        // Of a real-time process's place the priority would be wrong.
+        let schedule = Schedule { policy: SCHED_BATCH as u32, priority: 0, slice: LONG_SLICE, ..self.schedule };
         Self { schedule, processors: self.processors }
     }
 
@@ -142,6 +143,15 @@ mod tests {
             (&[2, 3, 5, 700, 1023], &[700, 1023]),
         ] {
             assert_eq!(upper_half(&set(all)), set(half), "{all:?}");
+        }
+    }
+
+    #[test]
+    fn who_is_patient_has_no_real_time_priority() {
+        let schedule = Schedule { policy: libc::SCHED_RR as u32, niceness: 0, priority: 5, slice: 0 };
+        let place = Place { schedule, processors: None };
+        for patient in [place.of_patient(), place.of_strangers().unwrap()] {
+            assert_eq!((patient.schedule.policy, patient.schedule.priority), (SCHED_BATCH as u32, 0));
         }
     }
 
