@@ -567,9 +567,19 @@ fn comes_back(monitor: &Monitor, identity: &Identity, returning: Returning) {
     monitor.channel.send(&ToGate::Reconnect(returning)).unwrap();
 }
 
+/// A client that comes back with that cookie, and this password beside it.
+fn play_back<T: Send + 'static>(
+    password: &str,
+    server: impl FnOnce(Monitor, &Identity) -> T + Send + 'static,
+) -> (Client, std::thread::JoinHandle<T>) {
+    let (mut client, thread) = play(password, 60_000, server);
+    client.cookie = Some(reconnect::forged(7, VERIFIER));
+    (client, thread)
+}
+
 #[test]
 fn a_cookie_that_is_right_needs_neither_password_nor_screen() {
-    let (mut client, server) = play("", 60_000, |monitor, identity| {
+    let (mut client, server) = play_back("", |monitor, identity| {
         comes_back(&monitor, identity, Returning::Granted);
         let leader = monitor.open_login();
         leader.send(&FromLeader::Accepted).unwrap();
@@ -580,7 +590,6 @@ fn a_cookie_that_is_right_needs_neither_password_nor_screen() {
         activate(&mut link, &mut acceptor);
         (monitor, link)
     });
-    client.cookie = Some(reconnect::forged(7, VERIFIER));
     client.until_active().unwrap();
     server.join().unwrap();
 }
@@ -588,15 +597,16 @@ fn a_cookie_that_is_right_needs_neither_password_nor_screen() {
 /// `ironrdp-acceptor` takes any client that presents a cookie, whatever is in it, for one that needs no credentials.
 #[test]
 fn a_cookie_that_is_wrong_leaves_a_client_without_password_on_the_login_screen() {
-    let (mut client, server) = play("", 60_000, |monitor, identity| {
+    let (says, said) = std::sync::mpsc::channel();
+    let (mut client, server) = play_back("", move |monitor, identity| {
         comes_back(&monitor, identity, Returning::Refused);
         assert_eq!(monitor.next(identity), ToMonitor::Screen);
+        says.send(()).unwrap();
         let leader = open(&monitor, identity);
         expect_password(&leader, "secret");
     });
-    client.cookie = Some(reconnect::forged(7, VERIFIER));
     client.until_active().unwrap();
-    std::thread::sleep(Duration::from_millis(300));
+    wait_for_screen(&said);
     client.type_line("secret").unwrap();
     server.join().unwrap();
 }
@@ -617,29 +627,29 @@ fn a_cookie_that_is_malformed_is_none() {
 
 #[test]
 fn where_the_cookie_is_wrong_the_password_beside_it_is_tried() {
-    let (mut client, server) = play("secret", 60_000, |monitor, identity| {
+    let (mut client, server) = play_back("secret", |monitor, identity| {
         comes_back(&monitor, identity, Returning::Refused);
         let leader = open(&monitor, identity);
         expect_password(&leader, "secret");
     });
-    client.cookie = Some(reconnect::forged(7, VERIFIER));
     client.until_client_info().unwrap();
     server.join().unwrap();
 }
 
 #[test]
 fn whose_account_may_not_be_used_any_more_is_told_on_the_login_screen() {
-    let (mut client, server) = play("secret", 60_000, |monitor, identity| {
+    let (says, said) = std::sync::mpsc::channel();
+    let (mut client, server) = play_back("secret", move |monitor, identity| {
         comes_back(&monitor, identity, Returning::Granted);
         let leader = monitor.open_login();
         leader.send(&denied("Your password has expired.")).unwrap();
         assert_eq!(monitor.next(identity), ToMonitor::Screen);
+        says.send(()).unwrap();
         // Typed: the one beside the cookie was for nobody but the cookie's owner.
         expect_password(&leader, "typed");
     });
-    client.cookie = Some(reconnect::forged(7, VERIFIER));
     client.until_active().unwrap();
-    std::thread::sleep(Duration::from_millis(300));
+    wait_for_screen(&said);
     client.type_line("typed").unwrap();
     server.join().unwrap();
 }
