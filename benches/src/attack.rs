@@ -31,8 +31,8 @@ struct Kind {
     words: Vec<&'static str>,
 }
 
-/// All kinds of attacks. The first two are none: what they say is how well this can be measured, and what any work costs
-/// the user that the machine does beside theirs, at the lowest priority.
+/// All kinds of attacks. The first three are none of ours: what they say is how well this can be measured, and what any
+/// work costs the user that the machine does beside theirs, at the lowest priority, or for packets of strangers.
 fn kinds() -> Vec<Kind> {
     let kind = |name, from, words: &'static str| Kind { name, from, words: words.split(' ').collect() };
     // Of each stage, and all at the same time.
@@ -41,6 +41,7 @@ fn kinds() -> Vec<Kind> {
     vec![
         Kind { name: "nothing", from: (0, 0), words: Vec::new() },
         Kind { name: LOOP, from: (0, 0), words: Vec::new() },
+        kind(CLOSED_PORT, (1, 0), "flood --connections 100000000"),
         kind("flood_from_one_source", (1, 0), "flood --connections 100000000 --hold 200 --talk"),
         kind("flood_from_many_sources", (300, 100), "flood --connections 100000000 --hold 600 --talk"),
         kind("half_open", (200, 100), "stand --stage joined --connections 300 --again"),
@@ -55,6 +56,10 @@ fn kinds() -> Vec<Kind> {
     ]
 }
 
+/// What is an attack on the machine and not on us: nobody listens there, and the kernel says so.
+const CLOSED_PORT: &str = "flood_at_a_closed_port";
+const NOBODYS: u16 = 9;
+const RDP: u16 = 3389;
 /// What is no attack but a loop that does nothing, as nice as attackers are.
 const LOOP: &str = "a_niced_loop";
 
@@ -149,7 +154,9 @@ impl Front<'_> {
         self.street += 1;
         let mut from = vec![street.four(four)];
         from.extend((six > 0).then(|| street.six(six)));
-        Attack::start(self.machine, Build::Release, &from, &kind.words).map(Running::Attack).map(Some)
+        let port = if kind.name == CLOSED_PORT { NOBODYS } else { RDP };
+        let attack = Attack::start_at(port, self.machine, Build::Release, &from, &kind.words)?;
+        Ok(Some(Running::Attack(attack)))
     }
 }
 

@@ -63,6 +63,17 @@ pub struct Attack {
 impl Attack {
     /// Starts `wrd-attacker` with these words, from these addresses.
     pub fn start(machine: &Machine, build: Build, from: &[String], words: &[&str]) -> anyhow::Result<Self> {
+        Self::start_at(3389, machine, build, from, words)
+    }
+
+    /// The same at any port of the server's machine.
+    pub fn start_at(
+        port: u16,
+        machine: &Machine,
+        build: Build,
+        from: &[String],
+        words: &[&str],
+    ) -> anyhow::Result<Self> {
         settle(machine)?;
         let profile = if build == Build::Release { "release" } else { "debug" };
         let program = format!("/usr/src/wrd-dm/target/{profile}/wrd-attacker");
@@ -71,8 +82,8 @@ impl Attack {
         let script = "echo 19 >/proc/self/autogroup; ulimit -n 20000; exec nice -n 19 \"$@\"";
         let mut command =
             machine.command(&["ip", "netns", "exec", "bad", "setsid", "--wait", "sh", "-c", script, "sh"]);
-        command.arg(&program).args(["--to", &format!("{}:3389", server::ADDRESS)]);
-        command.args(["--to", &format!("[{SERVER_V6}]:3389")]);
+        command.arg(&program).args(["--to", &format!("{}:{port}", server::ADDRESS)]);
+        command.args(["--to", &format!("[{SERVER_V6}]:{port}")]);
         for range in from {
             command.args(["--from", range]);
         }

@@ -9,10 +9,12 @@ use crate::gates;
 use crate::listener::Acceptor;
 use crate::monitor::{Child, Monitor};
 use crate::notes::{Refusals, reason_word};
+use crate::syn_filter;
 use crate::table::{Note, Outcome};
 use anyhow::Context;
 use calloop::generic::Generic;
 use calloop::{Interest, Mode, PostAction, RegistrationToken};
+use ipnet::IpNet;
 use nix::sys::resource::{Resource, getrlimit};
 use nix::sys::signal::Signal;
 use rustix::io::ioctl_fionread;
@@ -31,6 +33,10 @@ pub struct Door {
     strangers: Place,
     workers: Place,
     refusals: Refusals,
+    /// The listeners have a filter, which what they accept inherits.
+    drops: bool,
+    /// That has failed, and was logged.
+    cannot_drop: bool,
     /// Connections that have said nothing yet. Their sockets are in the loop.
     waiting: BTreeMap<ConnectionId, (IpAddr, RegistrationToken)>,
 }
@@ -59,10 +65,13 @@ impl Door {
     pub fn new(manner: Manner) -> anyhow::Result<Self> {
         let (refusals, waiting) = (Refusals::default(), BTreeMap::new());
         let workers = Place::own().context("cannot ask for this process's place")?;
-        if manner == Manner::Patient {
-            workers.of_patient().take().context("cannot be patient")?;
+        if manner == Manner::Patient
+            && let Err(error) = workers.of_patient().take()
+        {
+            tracing::warn!("cannot step back behind those who serve people: {error}");
         }
-        Ok(Self { acceptor: Acceptor::new()?, strangers: workers.of_strangers()?, workers, refusals, waiting })
+        let (acceptor, strangers) = (Acceptor::new()?, workers.of_strangers()?);
+        Ok(Self { acceptor, strangers, workers, refusals, drops: false, cannot_drop: false, waiting })
     }
 }
 
@@ -80,6 +89,10 @@ impl Monitor {
         let id = self.table.unused_id();
         if let Err(refusal) = self.admission.arrive(id, client, Instant::now()) {
             return self.door.refusals.refused(&client, refusal);
+        }
+        if self.door.drops {
+            // What is in effect now is not for the rest of this connection.
+            syn_filter::clear(&stream);
         }
         let source = Generic::new(stream, Interest::READ, Mode::Level);
         let watched = self.handle.insert_source(source, move |_, stream, monitor: &mut Self| {
@@ -168,7 +181,20 @@ impl Monitor {
                 }
             }
             Action::OpenLeader(id) => self.admission.leader_left(id, Instant::now()),
+            Action::Drop(networks) => self.drop_connections_of(&networks),
         }
+    }
+
+    /// Of these networks, and of no others.
+    pub fn drop_connections_of(&mut self, networks: &[IpNet]) {
+        for listener in &self.listeners {
+            if let Err(error) = syn_filter::set(&listener.socket, networks)
+                && !std::mem::replace(&mut self.door.cannot_drop, true)
+            {
+                tracing::warn!("a flood is refused connection by connection: the kernel drops none for us ({error})");
+            }
+        }
+        self.door.drops = !networks.is_empty();
     }
 
     /// Tells admission what the tables have found out.

@@ -30,6 +30,7 @@ mod scan;
 mod shutdown;
 pub mod signer;
 mod standalone;
+mod syn_filter;
 pub mod table;
 mod wire;
 

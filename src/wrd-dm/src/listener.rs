@@ -1,12 +1,21 @@
 //! The listening sockets: handed over by systemd or opened by ourselves, and accepting from them.
 
+use crate::syn_filter;
 use anyhow::Context;
+use calloop::RegistrationToken;
 use nix::errno::Errno;
 use nix::sys::socket::{setsockopt, sockopt};
 use std::fs::File;
 use std::io::ErrorKind;
 use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream};
+use std::rc::Rc;
 use std::time::{Duration, Instant};
+
+/// A listening socket and its place in the loop.
+pub struct Listener {
+    pub socket: Rc<TcpListener>,
+    pub token: RegistrationToken,
+}
 
 /// Opens what `--listen` names.
 pub fn open(address: SocketAddr) -> anyhow::Result<TcpListener> {
@@ -33,7 +42,10 @@ pub fn prepare(listener: &TcpListener) -> anyhow::Result<()> {
         setsockopt(listener, sockopt::TcpKeepInterval, &10)?;
         setsockopt(listener, sockopt::TcpKeepCount, &6)
     };
-    set().context("cannot prepare a listening socket")
+    set().context("cannot prepare a listening socket")?;
+    // What an earlier monitor had dropped, if it could not take that back.
+    syn_filter::clear(listener);
+    Ok(())
 }
 
 /// Takes connections from one listener after the other.

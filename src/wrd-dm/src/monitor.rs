@@ -6,6 +6,7 @@ use crate::callers::{self, Callers};
 use crate::cert::Identity;
 use crate::door::{Door, End};
 use crate::enrolment::Store;
+use crate::listener::Listener;
 use crate::nla::Nla;
 use crate::offers::Offers;
 use crate::places::{GateUser, Mode};
@@ -49,7 +50,7 @@ pub struct Monitor {
     /// Who can log in by NLA. None where a one-time password is all there is.
     pub enrolment: Option<Store>,
     pub addresses: Vec<SocketAddr>,
-    pub listeners: Vec<RegistrationToken>,
+    pub listeners: Vec<Listener>,
     pub callers: Callers,
     pub children: BTreeMap<Pid, Child>,
     pub shutdown: Option<Shutdown>,

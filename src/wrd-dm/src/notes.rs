@@ -52,13 +52,14 @@ impl Refusals {
             Refusal::Penalty { .. } => "penalty",
             Refusal::SourceConnections => "source-connections",
             Refusal::SourceRate => "source-rate",
+            Refusal::Flood { .. } => "flood",
             Refusal::Startups => "startups",
             Refusal::Connections => "connections",
         };
         let Some(others) = self.0.entry(reason).or_default().may_speak(Instant::now()) else { return };
         match refusal {
-            Refusal::Penalty { left } => {
-                let seconds = left.as_secs();
+            Refusal::Penalty { left: time } | Refusal::Flood { lasts: time } => {
+                let seconds = time.as_secs();
                 warn!(not_logged = others, "admission: refused; rhost={client} reason={reason} seconds={seconds}");
             }
             _ => warn!(not_logged = others, "admission: refused; rhost={client} reason={reason}"),

@@ -6,7 +6,7 @@ use crate::cert::{Identity, host_name};
 use crate::cli::{Cli, DEFAULT_LISTEN};
 use crate::door::{Door, Manner};
 use crate::enrolment::{self, Store};
-use crate::listener;
+use crate::listener::{self, Listener};
 use crate::monitor::{Monitor, Sockets};
 use crate::nla::Nla;
 use crate::offers::Offers;
@@ -16,7 +16,7 @@ use crate::table::Table;
 use anyhow::{Context, bail, ensure};
 use calloop::generic::Generic;
 use calloop::signals::{Signal, Signals};
-use calloop::{EventLoop, Interest, LoopHandle, PostAction, RegistrationToken};
+use calloop::{EventLoop, Interest, LoopHandle, PostAction};
 use nix::unistd::geteuid;
 use std::collections::BTreeMap;
 use std::io::Write;
@@ -25,6 +25,7 @@ use std::os::fd::OwnedFd;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::Path;
 use std::process::ExitCode;
+use std::rc::Rc;
 use wrd_config::{Paths, SESSION_FOLDERS, System};
 use wrd_proto::Text;
 
@@ -169,15 +170,16 @@ fn make_private(dir: &Path) -> anyhow::Result<()> {
     made.with_context(|| format!("cannot make the folder {}", dir.display()))
 }
 
-fn watch(handle: &LoopHandle<'static, Monitor>, listener: TcpListener) -> anyhow::Result<RegistrationToken> {
-    listener.set_nonblocking(true)?;
-    listener::prepare(&listener)?;
-    let source = Generic::new(listener, Interest::READ, calloop::Mode::Level);
-    let token = handle.insert_source(source, |_, listener, monitor| {
-        monitor.accept(listener);
+fn watch(handle: &LoopHandle<'static, Monitor>, socket: TcpListener) -> anyhow::Result<Listener> {
+    socket.set_nonblocking(true)?;
+    listener::prepare(&socket)?;
+    let socket = Rc::new(socket);
+    let source = Generic::new(socket.clone(), Interest::READ, calloop::Mode::Level);
+    let token = handle.insert_source(source, |_, socket, monitor| {
+        monitor.accept(socket);
         Ok(PostAction::Continue)
     });
-    Ok(token.map_err(|error| error.error)?)
+    Ok(Listener { socket, token: token.map_err(|error| error.error)? })
 }
 
 fn watch_signals(handle: &LoopHandle<'static, Monitor>) -> anyhow::Result<()> {

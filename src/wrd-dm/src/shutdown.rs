@@ -35,8 +35,10 @@ impl Monitor {
     /// SIGTERM or SIGINT came.
     pub fn stop(&mut self) {
         let _ = sd_notify::notify(&[sd_notify::NotifyState::Stopping]);
+        // systemd keeps the sockets.
+        self.drop_connections_of(&[]);
         for listener in self.listeners.drain(..) {
-            self.handle.remove(listener);
+            self.handle.remove(listener.token);
         }
         self.close_waiting();
         if !self.mode.is_standalone() {

@@ -2,7 +2,7 @@
 //!
 //! No process opens a socket to log (the gate may not), so journald gets plain lines: the message, then
 //! `key=value` fields. The level comes from `WRD_LOG` (`error`, `warn`, `info`, `debug`, `trace`, or
-//! tracing's directives), `info` by default, of smithay `warn`.
+//! tracing's directives), `info` by default, of libraries less.
 
 use std::fmt;
 use std::io::{IsTerminal, Write};
@@ -12,8 +12,9 @@ use tracing_subscriber::fmt::format::Writer;
 use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields};
 use tracing_subscriber::registry::LookupSpan;
 
-/// Our own words at `info`; smithay tells at `info` what is of use to its developers only.
-const DEFAULT_FILTER: &str = "info,smithay=warn";
+/// Our own words at `info`; smithay tells at `info` what is of use to its developers only, and calloop warns of events
+/// that were overtaken by the end of their source.
+const DEFAULT_FILTER: &str = "info,smithay=warn,calloop=error";
 
 /// Starts logging for this process; a second call is ignored.
 pub fn init() {

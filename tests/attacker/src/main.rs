@@ -141,7 +141,7 @@ fn run(cli: Cli) -> anyhow::Result<Value> {
         std::process::exit(3);
     });
     match cli.attack {
-        Attack::Flood { connections, hold, talk } => stand::flood(&net, connections, hold, talk),
+        Attack::Flood { connections, hold, talk } => Ok(stand::flood(&net, connections, hold, talk)),
         Attack::Trickle { stage, pause_ms } => Ok(stand::trickle(&net, &stage, pause_ms)),
         Attack::Lengths => cases::run(&net, malformed::lengths(&net)?),
         Attack::Structures => cases::run(&net, malformed::structures(&net)?),

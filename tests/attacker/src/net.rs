@@ -1,19 +1,23 @@
 //! Connections from any of the addresses that are this attacker's.
 
 use anyhow::{Context, ensure};
+use nix::errno::Errno;
 use nix::sys::socket::{
     AddressFamily, SockFlag, SockType, SockaddrStorage, bind, connect, setsockopt, socket, sockopt,
 };
-use nix::sys::time::TimeVal;
+use nix::sys::time::{TimeVal, TimeValLike};
 use std::io;
 use std::net::{IpAddr, Ipv6Addr, Shutdown, SocketAddr, TcpStream};
-use std::os::fd::AsRawFd;
+use std::os::fd::{AsRawFd, OwnedFd};
 use std::str::FromStr;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 /// Longer than a server on the busiest machine needs to answer or to give up.
 pub const PATIENCE: Duration = Duration::from_secs(100);
+
+/// Shorter than TCP needs to try again, and longer than a server needs that is not in the way.
+const IMPATIENCE: Duration = Duration::from_millis(900);
 
 /// Addresses that follow one another.
 #[derive(Clone, Copy, Debug)]
@@ -73,18 +77,45 @@ impl Net {
 
     /// Connects from one of this attacker's addresses.
     pub fn dial_from(&self, source: IpAddr) -> io::Result<TcpStream> {
-        let to = self.to.iter().find(|to| to.is_ipv4() == source.is_ipv4());
-        let to = to.ok_or_else(|| io::Error::other(format!("no server for {source}")))?;
-        let family = if source.is_ipv4() { AddressFamily::Inet } else { AddressFamily::Inet6 };
-        let socket = socket(family, SockType::Stream, SockFlag::SOCK_CLOEXEC, None)?;
+        self.dial_within(PATIENCE, source)
+    }
+
+    /// Connects from the next address, unless the server drops that.
+    pub fn dial_quickly(&self) -> io::Result<TcpStream> {
+        self.dial_within(IMPATIENCE, self.source())
+    }
+
+    fn dial_within(&self, time: Duration, source: IpAddr) -> io::Result<TcpStream> {
+        let (socket, to) = self.socket_for(source, SockFlag::empty())?;
         // Bounds connect(2) as well.
-        setsockopt(&socket, sockopt::SendTimeout, &TimeVal::new(PATIENCE.as_secs() as i64, 0))?;
-        bind(socket.as_raw_fd(), &SockaddrStorage::from(SocketAddr::new(source, 0)))?;
-        connect(socket.as_raw_fd(), &SockaddrStorage::from(*to))?;
+        let bound =
+            |time: Duration| setsockopt(&socket, sockopt::SendTimeout, &TimeVal::milliseconds(time.as_millis() as i64));
+        bound(time)?;
+        connect(socket.as_raw_fd(), &to)?;
+        bound(PATIENCE)?;
         let stream = TcpStream::from(socket);
         stream.set_read_timeout(Some(PATIENCE))?;
         stream.set_nodelay(true)?;
         Ok(stream)
+    }
+
+    /// Begins to connect from the next address, and does not wait for the server.
+    pub fn begin(&self) -> io::Result<TcpStream> {
+        let (socket, to) = self.socket_for(self.source(), SockFlag::SOCK_NONBLOCK)?;
+        match connect(socket.as_raw_fd(), &to) {
+            Ok(()) | Err(Errno::EINPROGRESS) => Ok(TcpStream::from(socket)),
+            Err(errno) => Err(errno.into()),
+        }
+    }
+
+    /// Bound to this address, and the server for it.
+    fn socket_for(&self, source: IpAddr, flags: SockFlag) -> io::Result<(OwnedFd, SockaddrStorage)> {
+        let to = self.to.iter().find(|to| to.is_ipv4() == source.is_ipv4());
+        let to = to.ok_or_else(|| io::Error::other(format!("no server for {source}")))?;
+        let family = if source.is_ipv4() { AddressFamily::Inet } else { AddressFamily::Inet6 };
+        let socket = socket(family, SockType::Stream, flags | SockFlag::SOCK_CLOEXEC, None)?;
+        bind(socket.as_raw_fd(), &SockaddrStorage::from(SocketAddr::new(source, 0)))?;
+        Ok((socket, (*to).into()))
     }
 }
 

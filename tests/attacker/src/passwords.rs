@@ -36,7 +36,7 @@ pub fn send(net: &Net, attempts: usize, user: &str) -> Value {
 
 fn guess(net: &Net, user: &str, number: usize) -> io::Result<()> {
     let person = Person { user: user.into(), password: format!("wrong-{number}"), ..Person::default() };
-    Walk::new(net.dial()?, &person).until(Stage::Active)
+    Walk::new(net.dial_quickly()?, &person).until(Stage::Active)
 }
 
 /// Types guesses on one login screen, until the server ends it or all are typed.

@@ -93,21 +93,29 @@ fn one(net: &Net, stage: Stage, manner: Manner, person: &Person, counts: &Counts
     counts.ended.fetch_add(1, Ordering::Relaxed);
 }
 
-/// Opens connections one after the other and keeps the last `hold` of them.
-pub fn flood(net: &Net, connections: usize, hold: usize, talk: bool) -> anyhow::Result<Value> {
+/// Opens connections as fast as one thread can, and keeps the last `hold` of them. Whoever does not answer is not waited
+/// for.
+pub fn flood(net: &Net, connections: usize, hold: usize, talk: bool) -> Value {
     /// TPKT, X.224 connection request, RDP_NEG_REQ for TLS.
     const HELLO: &[u8] = &[3, 0, 0, 19, 14, 0xe0, 0, 0, 0, 0, 0, 1, 0, 8, 0, 1, 0, 0, 0];
-    let mut kept: VecDeque<TcpStream> = VecDeque::new();
+    /// So many later a connection is there, or the server has dropped it.
+    const GRACE: usize = 16;
+    let (mut begun, mut kept): (VecDeque<TcpStream>, VecDeque<TcpStream>) = Default::default();
     let (mut opened, mut failed) = (0, 0);
-    for _ in 0..connections {
-        let dialled = net.dial().and_then(|mut socket| {
-            if talk {
-                socket.write_all(HELLO)?;
+    for number in 0..connections + GRACE {
+        if number < connections {
+            match net.begin() {
+                Ok(socket) => begun.push_back(socket),
+                Err(_) => failed += 1,
             }
-            Ok(socket)
-        });
-        match dialled {
-            Ok(socket) => {
+        }
+        if begun.len() < GRACE && number < connections {
+            continue;
+        }
+        let Some(mut socket) = begun.pop_front() else { continue };
+        let there = socket.peer_addr().and_then(|_| if talk { socket.write_all(HELLO) } else { Ok(()) });
+        match there {
+            Ok(()) => {
                 opened += 1;
                 kept.push_back(socket);
             }
@@ -117,7 +125,7 @@ pub fn flood(net: &Net, connections: usize, hold: usize, talk: bool) -> anyhow::
             kept.pop_front();
         }
     }
-    Ok(json!({ "opened": opened, "failed": failed }))
+    json!({ "opened": opened, "failed": failed })
 }
 
 /// From each stage on, one byte at a time. Ends when the server has ended all of them.

@@ -17,6 +17,7 @@ pub const TESTS: &[Test] = &[
     ("who_says_nothing_costs_no_process", who_says_nothing_costs_no_process),
     ("a_source_has_so_many_connections_at_a_time", a_source_has_so_many_connections_at_a_time),
     ("a_source_has_so_many_connections_a_minute", a_source_has_so_many_connections_a_minute),
+    ("the_connections_of_a_flood_are_dropped", the_connections_of_a_flood_are_dropped),
     ("wrong_passwords_are_held_against_their_source", wrong_passwords_are_held_against_their_source),
     ("penalties_end", penalties_end),
     ("no_process_sleeps_through_the_delay_of_a_denial", no_process_sleeps_through_the_delay_of_a_denial),
@@ -151,6 +152,23 @@ fn a_source_has_so_many_connections_a_minute(machine: &Machine) -> anyhow::Resul
     lets_in(machine, "127.3.2.2")?;
     expect_eq("connections that were ended", visitors.ended()?, 5)?;
     drop((visitors, settings));
+    wait_nobody(machine)
+}
+
+fn the_connections_of_a_flood_are_dropped(machine: &Machine) -> anyhow::Result<()> {
+    let (mark, from) = (machine.mark()?, Street(41).four(1));
+    let source = from.trim_end_matches("+1");
+    let flood = attack(machine, from.clone(), &["flood", "--connections", "100000", "--hold", "50", "--talk"])?;
+    machine.wait_journal(&mark, &format!("admission: refused; rhost={source} reason=flood seconds="))?;
+    lets_in(machine, "127.3.3.1")?;
+    let report = flood.finish()?;
+    println!("    {report}");
+    ensure!(number(&report, "failed") > number(&report, "opened"), "{report}");
+    expect_eq("complaints", machine.journal(&mark)?.matches("the kernel drops none").count(), 0)?;
+    eventually("the source to be heard again", PATIENCE, || {
+        let report = attack(machine, from.clone(), &["flood", "--connections", "1"])?.finish()?;
+        Ok((number(&report, "opened") == 1).then_some(()))
+    })?;
     wait_nobody(machine)
 }
 

@@ -11,10 +11,15 @@
 //! nobody is refused for the offences of another source; a resting server has no deadline.
 //! Deliberately absent: sockets, processes, clocks, logging, and who a user is.
 
+mod dropped;
 mod sources;
 #[cfg(test)]
 mod tests;
 
+use dropped::Dropped;
+#[cfg(test)]
+pub use dropped::MOST as MOST_DROPPED;
+use ipnet::IpNet;
 use sources::{Source, Sources};
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, VecDeque};
@@ -34,6 +39,8 @@ pub enum Action {
     OpenLeader(ConnectionId),
     /// The login goes no further: tell the user, and end its leader if it has one.
     RefuseLogin(ConnectionId, &'static str),
+    /// Have the kernel drop new connections of these networks, and of no others.
+    Drop(Vec<IpNet>),
 }
 
 /// Why a connection that was let in has to go.
@@ -49,9 +56,15 @@ pub enum Reason {
 /// Why a connection is not let in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Refusal {
-    Penalty { left: Duration },
+    Penalty {
+        left: Duration,
+    },
     SourceConnections,
     SourceRate,
+    /// It was refused so often just now that its connections are dropped for a while.
+    Flood {
+        lasts: Duration,
+    },
     Startups,
     Connections,
 }
@@ -97,6 +110,7 @@ impl Rules {
 pub struct Admission {
     rules: Rules,
     sources: Sources,
+    dropped: Dropped,
     guests: BTreeMap<ConnectionId, Guest>,
     /// Leaders that have authenticated nobody. One may outlive its connection while PAM keeps it.
     leaders: BTreeMap<ConnectionId, Leader>,
@@ -162,6 +176,7 @@ impl Admission {
         Self {
             rules,
             sources: Sources::default(),
+            dropped: Dropped::default(),
             guests: BTreeMap::new(),
             leaders: BTreeMap::new(),
             ended: Vec::new(),
@@ -179,12 +194,13 @@ impl Admission {
         self.actions.pop_front()
     }
 
-    /// When [`Admission::expire`] has something to do; `None` while nobody waits in silence, or for a denial.
+    /// When [`Admission::expire`] has something to do; `None` while nobody waits in silence or for a denial, and nobody's
+    /// connections are dropped.
     pub fn next_deadline(&self) -> Option<Instant> {
         let silent = self.guests.values().filter(|guest| guest.place == Place::Silent);
         let silent = silent.map(|guest| guest.since + self.rules.silence);
         let resting = self.leaders.values().filter(|leader| leader.state == LeaderState::Resting).chain(&self.ended);
-        silent.chain(resting.map(|leader| leader.rests_until)).min()
+        silent.chain(resting.map(|leader| leader.rests_until)).chain(self.dropped.next_deadline()).min()
     }
 
     /// Acts on every deadline that `now` has reached.
@@ -209,6 +225,8 @@ impl Admission {
         if rested {
             self.serve_line(now);
         }
+        let networks = self.dropped.expire(now);
+        self.actions.extend(networks.map(Action::Drop));
     }
 
     /// A connection was accepted; nothing of it has been read.
@@ -216,15 +234,8 @@ impl Admission {
         let rules = &self.rules.admission;
         let source = Source::of(address, rules);
         let exempt = rules.exempt.iter().any(|network| network.contains(&address));
-        if !exempt {
-            let most = rules.source_connections as usize;
-            if let Some(refusal) = self.sources.penalty(source, now) {
-                return Err(refusal);
-            }
-            if self.count(|guest| guest.source == source && guest.is_stranger()) >= most {
-                return Err(Refusal::SourceConnections);
-            }
-            self.sources.count(source, rules, now)?;
+        if !exempt && let Err(refusal) = self.weigh(source, now) {
+            return Err(self.refuse(source, refusal, now));
         }
         if self.count(|guest| guest.place == Place::Silent) >= self.rules.waiting {
             let longest = self.guests.iter().filter(|(_, guest)| guest.place == Place::Silent);
@@ -235,6 +246,28 @@ impl Admission {
         }
         self.guests.insert(id, Guest { source, exempt, since: now, place: Place::Silent, in_line: None });
         Ok(())
+    }
+
+    /// Whether a source may have one more connection.
+    fn weigh(&mut self, source: Source, now: Instant) -> Result<(), Refusal> {
+        if let Some(refusal) = self.sources.penalty(source, now) {
+            return Err(refusal);
+        }
+        let most = self.rules.admission.source_connections as usize;
+        if self.count(|guest| guest.source == source && guest.is_stranger()) >= most {
+            return Err(Refusal::SourceConnections);
+        }
+        self.sources.count(source, &self.rules.admission, now)
+    }
+
+    /// Whoever goes on although it is refused is not even refused for a while: that would cost more than its attempts.
+    fn refuse(&mut self, source: Source, refusal: Refusal, now: Instant) -> Refusal {
+        if !self.sources.goes_on(source, now) || !self.dropped.add(source, now) {
+            return refusal;
+        }
+        let networks = self.dropped.tell(now);
+        self.actions.extend(networks.map(Action::Drop));
+        Refusal::Flood { lasts: dropped::LASTS }
     }
 
     /// The first bytes of a connection are there: may it have a gate? A refused one is forgotten.

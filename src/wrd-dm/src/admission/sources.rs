@@ -22,6 +22,10 @@ impl Source {
         let network = u8::try_from(bits).ok().and_then(|bits| IpNet::new(address, bits).ok());
         Self(network.unwrap_or_else(|| IpNet::from(address)).trunc())
     }
+
+    pub fn network(self) -> IpNet {
+        self.0
+    }
 }
 
 /// All sources that something is remembered of.
@@ -36,6 +40,9 @@ struct Score {
     penalty: Instant,
     /// That was enough to turn it away once, so it is until the end.
     enforced: bool,
+    /// Of the second that began then.
+    refusals: u32,
+    counted_from: Instant,
 }
 
 impl Sources {
@@ -77,6 +84,16 @@ impl Sources {
         score.enforced |= score.penalty >= now + Duration::from_secs(rules.penalty_min_seconds.into());
     }
 
+    /// Counts a refusal: whether there were too many within a second.
+    pub fn goes_on(&mut self, source: Source, now: Instant) -> bool {
+        let score = self.score(source, now);
+        if score.counted_from + SECOND <= now {
+            (score.counted_from, score.refusals) = (now, 0);
+        }
+        score.refusals = score.refusals.saturating_add(1);
+        score.refusals >= REFUSALS
+    }
+
     #[cfg(test)]
     pub fn len(&self) -> usize {
         self.0.len()
@@ -86,7 +103,13 @@ impl Sources {
         if self.0.len() >= Self::MOST && !self.0.contains_key(&source) {
             self.forget(now);
         }
-        self.0.entry(source).or_insert(Score { paid: now, penalty: now, enforced: false })
+        self.0.entry(source).or_insert(Score {
+            paid: now,
+            penalty: now,
+            enforced: false,
+            refusals: 0,
+            counted_from: now,
+        })
     }
 
     /// Forgets what no longer counts; where that is too little the least bad quarter too, so that this is
@@ -105,6 +128,9 @@ impl Sources {
 }
 
 const MINUTE: Duration = Duration::from_secs(60);
+const SECOND: Duration = Duration::from_secs(1);
+/// More than people and their programs try within a second.
+const REFUSALS: u32 = 10;
 
 #[cfg(test)]
 mod tests {

@@ -38,11 +38,22 @@ struct World {
     in_line: BTreeSet<ConnectionId>,
     /// By address, in ms since the start: when it came in, and what it did wrong.
     arrivals: Vec<(IpAddr, u64)>,
+    refusals: BTreeMap<IpAddr, Refusals>,
+    /// What the kernel was told last, and when; and what it is to know, by address and until when.
+    dropped: (Option<u64>, Vec<IpNet>),
+    to_drop: BTreeMap<IpAddr, u64>,
     offences: Vec<(IpAddr, u64, u64)>,
     turned_away: Vec<(ConnectionId, Reason)>,
     refused_logins: usize,
     /// Everything is checked against the books; too slow for floods.
     strict: bool,
+}
+
+/// Of the second that began then, in ms since the start.
+#[derive(Default)]
+struct Refusals {
+    from: u64,
+    count: usize,
 }
 
 impl World {
@@ -60,6 +71,9 @@ impl World {
             ended: Vec::new(),
             in_line: BTreeSet::new(),
             arrivals: Vec::new(),
+            refusals: BTreeMap::new(),
+            dropped: (None, Vec::new()),
+            to_drop: BTreeMap::new(),
             offences: Vec::new(),
             turned_away: Vec::new(),
             refused_logins: 0,
@@ -125,13 +139,31 @@ impl World {
         let id = ConnectionId(self.last);
         let verdict = self.strict.then(|| self.verdict(address));
         let expected = self.room.arrive(id, address, self.now);
-        assert_eq!(expected, verdict.unwrap_or(expected), "{address}");
+        if let Some(verdict) = verdict {
+            let verdict = verdict.map_err(|refusal| self.refuse(address, refusal));
+            assert_eq!(expected, verdict, "{address}");
+        }
         if expected.is_ok() {
             self.guests.insert(id, (address, Place::Silent));
             self.arrivals.push((address, self.ms()));
         }
         self.settle();
         expected.map(|()| id)
+    }
+
+    /// What becomes of a refusal when there are many.
+    fn refuse(&mut self, address: IpAddr, refusal: Refusal) -> Refusal {
+        let ms = self.ms();
+        let refusals = self.refusals.entry(address).or_insert(Refusals { from: ms, count: 0 });
+        if ms >= refusals.from + 1000 {
+            *refusals = Refusals { from: ms, count: 0 };
+        }
+        refusals.count += 1;
+        if refusals.count < 10 || self.to_drop.contains_key(&address) {
+            return refusal;
+        }
+        self.to_drop.insert(address, ms + 3000);
+        Refusal::Flood { lasts: Duration::from_secs(3) }
     }
 
     fn speak(&mut self, id: ConnectionId) {
@@ -232,6 +264,8 @@ impl World {
     fn pass(&mut self, time: Duration) {
         self.now += time;
         self.ended.retain(|(_, until)| *until > self.now);
+        let ms = self.ms();
+        self.to_drop.retain(|_, until| *until > ms);
         self.room.expire(self.now);
         self.settle();
     }
@@ -277,6 +311,11 @@ impl World {
                     self.refused_logins += 1;
                     self.in_line.remove(&id);
                 }
+                Action::Drop(networks) => {
+                    let ms = self.ms();
+                    assert!(self.dropped.0.is_none_or(|told| told + 100 <= ms), "the kernel is told too often");
+                    self.dropped = (Some(ms), networks);
+                }
             }
         }
         if self.strict {
@@ -292,7 +331,15 @@ impl World {
         assert!(self.places() <= rules.logins as usize);
         let gates = |place: &Place| !matches!(place, Place::Silent | Place::Leaving);
         assert!(self.count(gates) <= self.rules.connections);
-        let waited_for = self.count(|place| *place == Place::Silent) > 0 || !self.ended.is_empty();
+        let dropped = &self.dropped.1;
+        let knows = |address: &IpAddr| dropped.iter().any(|network| network.contains(address));
+        let told_just_now = self.dropped.0.is_some_and(|told| told + 100 > self.ms());
+        let is_known = self.to_drop.keys().all(knows) && self.to_drop.len() == dropped.len();
+        assert!(is_known || told_just_now, "{dropped:?} are dropped, and not {:?}", self.to_drop);
+        assert!(!dropped.iter().any(|network| self.is_exempt(network.addr())), "an exempt source is dropped");
+        let dropping = !self.to_drop.is_empty() || !dropped.is_empty();
+        let silent = self.count(|place| *place == Place::Silent) > 0;
+        let waited_for = silent || !self.ended.is_empty() || dropping;
         let perhaps = waited_for || self.pauses.values().any(|until| *until > self.now);
         let deadline = self.room.next_deadline();
         assert!(deadline.is_some() >= waited_for && deadline.is_some() <= perhaps, "{deadline:?}");
@@ -313,7 +360,8 @@ impl World {
 
 #[derive(Clone, Debug)]
 enum Op {
-    Arrive(usize),
+    /// Of this address, so many at once.
+    Arrive(usize, usize),
     Speak(u64),
     Show(u64),
     Submit(u64),
@@ -335,7 +383,8 @@ fn op() -> impl Strategy<Value = Op> {
     let offence =
         prop_oneof![Just(None), Just(Some(Offence::Crash)), Just(Some(Offence::Late)), Just(Some(Offence::Silent)),];
     prop_oneof![
-        6 => (0..ADDRESSES.len()).prop_map(Op::Arrive),
+        6 => (0..ADDRESSES.len()).prop_map(|which| Op::Arrive(which, 1)),
+        1 => (0..ADDRESSES.len(), 2..20usize).prop_map(|(which, times)| Op::Arrive(which, times)),
         6 => id().prop_map(Op::Speak),
         4 => id().prop_map(Op::Show),
         4 => id().prop_map(Op::Submit),
@@ -360,7 +409,11 @@ proptest! {
         for op in ops {
             let id = |back: u64| ConnectionId(world.last.saturating_sub(back));
             match op {
-                Op::Arrive(which) => drop(world.arrive(ADDRESSES[which].parse().unwrap())),
+                Op::Arrive(which, times) => {
+                    for _ in 0..times {
+                        let _ = world.arrive(ADDRESSES[which].parse().unwrap());
+                    }
+                }
                 Op::Speak(back) => world.speak(id(back)),
                 Op::Show(back) => world.show(id(back)),
                 Op::Submit(back) => world.submit(id(back)),
@@ -386,6 +439,48 @@ proptest! {
             prop_assert!(world.arrive(address.parse().unwrap()).is_ok(), "a penalty outlives its most");
         }
     }
+}
+
+#[test]
+fn who_goes_on_although_it_is_refused_is_dropped_for_a_while() {
+    let mut world = World::new(small(), 0);
+    let (bad, good) = (address(1), address(2));
+    let flood = |world: &mut World| (0..30).filter_map(|_| world.arrive(bad).err()).collect::<Vec<_>>();
+    let is_flood = |refusal: &&Refusal| matches!(refusal, Refusal::Flood { .. });
+    let said = flood(&mut world);
+    assert_eq!(said.iter().position(|refusal| is_flood(&refusal)), Some(9), "{said:?}");
+    assert_eq!(said.iter().filter(is_flood).count(), 1, "said once, and refused until the kernel drops it: {said:?}");
+    assert_eq!(world.dropped.1, [IpNet::from(bad)]);
+    // It is said of nobody else, and not for long.
+    assert!(world.arrive(good).is_ok());
+    world.pass(Duration::from_millis(2999));
+    assert_eq!(world.dropped.1, [IpNet::from(bad)]);
+    world.pass(Duration::from_millis(1));
+    assert!(world.dropped.1.is_empty());
+    // Nine in a second, again and again, are only refused.
+    for _ in 0..20 {
+        world.pass(Duration::from_millis(1000));
+        let refused = (0..9).filter_map(|_| world.arrive(bad).err()).collect::<Vec<_>>();
+        assert!(!refused.iter().any(|refusal| is_flood(&refusal)), "{refused:?}");
+    }
+}
+
+#[test]
+fn a_flood_from_more_sources_than_can_be_dropped() {
+    let mut world = World::new(small(), 0);
+    world.strict = false;
+    for _ in 0..30 {
+        for number in 0..300 {
+            let _ = world.arrive(address(number));
+        }
+    }
+    // The first was told at once, and the others together.
+    assert_eq!(world.dropped.1.len(), 1);
+    world.pass(Duration::from_millis(100));
+    assert_eq!(world.dropped.1.len(), MOST_DROPPED);
+    // The silence of their first connections is over by then as well.
+    world.pass(Duration::from_secs(15));
+    assert_eq!((world.dropped.1.len(), world.room.next_deadline()), (0, None));
 }
 
 fn address(number: u32) -> IpAddr {
