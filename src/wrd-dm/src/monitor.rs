@@ -197,6 +197,14 @@ impl Monitor {
                     notes::log(&note);
                 }
             }
+            Ok(FromLeader::Broken { reason }) if parting => {
+                if let Some((_, client)) = self.sockets.parting.get(&id) {
+                    // Nor is a gate that was quicker to go than its leader to complain.
+                    let reason = format!("it told its leader {reason}");
+                    notes::log(&Note::Broken { id, client: client.clone(), reason });
+                    self.admission.broken(id, Instant::now());
+                }
+            }
             Ok(_) if parting => {}
             Ok(message) => {
                 self.table.leader_says(id, message, Instant::now());

@@ -329,6 +329,13 @@ impl Admission {
         self.serve_line(now);
     }
 
+    /// A leader says that its gate broke the rules, which may be gone by then.
+    pub fn broken(&mut self, id: ConnectionId, now: Instant) {
+        if let Some(leader) = self.leaders.get(&id).filter(|leader| !leader.exempt) {
+            self.sources.punish(leader.source, Offence::Crash, &self.rules.admission, now);
+        }
+    }
+
     /// A leader has asked its user something: it is idle until [`Admission::answered`].
     pub fn asks(&mut self, id: ConnectionId, now: Instant) {
         self.turn(id, LeaderState::Asking, now);

@@ -647,6 +647,21 @@ fn a_leader_that_waits_for_its_users_answer_keeps_nobody_out() {
 }
 
 #[test]
+fn a_gate_that_broke_the_rules_and_was_gone_before_its_leader_said_so_is_held_against_its_source() {
+    let mut world = World::new(small(), 0);
+    let bad = address(1);
+    let id = world.arrive(bad).unwrap();
+    world.speak(id);
+    world.submit(id);
+    world.leave(id, Some(Offence::Silent));
+    assert!(world.leaders.contains_key(&id), "its leader has not ended yet");
+    world.offend(bad, world.rules.admission.penalty_crash_seconds);
+    world.room.broken(id, world.now);
+    assert!(matches!(world.arrive(bad), Err(Refusal::Penalty { .. })));
+    world.leader_ends(id);
+}
+
+#[test]
 fn a_guess_costs_its_pause_whether_it_is_waited_for_or_not() {
     let mut world = World::new(small(), 1);
     let ids: Vec<_> = (0..3).map(|number| world.arrive(address(number)).unwrap()).collect();
