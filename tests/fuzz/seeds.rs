@@ -144,6 +144,7 @@ fn channel() -> Result<(), Failure> {
     message(8, "worker-cookie", &worker::ToWorker::Cookie { connection, cookie: cookie() })?;
     message(7, "session-left", &session::FromSession::Left { connection })?;
     message(9, "worker-left", &worker::FromWorker::Left { connection })?;
+    message(9, "worker-unusable", &worker::FromWorker::Unusable)?;
     message(7, "session-description", &session::FromSession::Description(info.clone()))?;
     message(8, "worker-attach", &worker::ToWorker::Attach { connection, client: "::1".parse_text()? })?;
     message(9, "worker-attached", &worker::FromWorker::Attached { connection, width: 800, height: 600 })?;
