@@ -16,7 +16,8 @@ use std::os::fd::AsFd;
 
 /// Has new connections from these networks dropped, and from no others.
 ///
-/// Fails without `CAP_NET_ADMIN` (Linux 6.18.44 and later), and where the kernel has no room for so many (`net.core.optmem_max`); nobody is dropped then.
+/// Fails without `CAP_NET_ADMIN` where the kernel is new (6.18.44 is), and where it has no room for so many
+/// (`net.core.optmem_max`); nobody is dropped then.
 pub fn set(listener: &TcpListener, networks: &[IpNet]) -> io::Result<()> {
     if networks.is_empty() {
         clear(listener);
