@@ -34,18 +34,46 @@ fn systemd_finds_the_service_well_confined(machine: &Machine) -> anyhow::Result<
 
 fn what_stays_open_is_explained(machine: &Machine) -> anyhow::Result<()> {
     let document = std::fs::read_to_string(tree().join("docs/security-model.md"))?;
-    // A bar within a table is written so.
-    let document = document.replace("\\|", "|");
-    let (_, explained) = document.split_once("that stay open").context("no list of what stays open")?;
-    let explained = explained.split("\n## ").next().unwrap_or_default();
-    let table = security(machine, "wrd-dm.service")?;
-    let open: Vec<&str> = table.lines().filter_map(|line| line.strip_prefix('✗')).collect();
-    ensure!(!open.is_empty(), "nothing is open, which cannot be:\n{table}");
-    println!("{}", open.join("\n"));
-    // Some lines are about two settings, `User=/DynamicUser=`.
-    let settings = open.iter().filter_map(|line| line.split_whitespace().next()).flat_map(|name| name.split('/'));
-    let missing: Vec<&str> = settings.filter(|name| !explained.contains(&format!("`{name}`"))).collect();
-    expect_eq("what docs/security-model.md does not explain", missing, Vec::new())
+    for (unit, heading) in [("wrd-dm.service", "The monitor's unit"), ("wrd-leader.service", "The leader's unit")] {
+        let (_, section) = document.split_once(&format!("\n## {heading}\n")).with_context(|| heading.to_owned())?;
+        let section = section.split("\n## ").next().unwrap_or_default();
+        let explained = explained(section).with_context(|| format!("no table of what stays open in {heading:?}"))?;
+        let table = security(machine, unit)?;
+        let open = settings(&table, |mark| mark == '✗');
+        let closed = settings(&table, |mark| mark == '✓');
+        ensure!(!open.is_empty(), "nothing of {unit} is open, which cannot be:\n{table}");
+        println!("    {unit}: {}", open.join(" "));
+        // One row may be about all the lines of a setting.
+        let is_about = |name: &str, line: &str| line.starts_with(name);
+        let missing: Vec<&str> =
+            open.iter().copied().filter(|line| !explained.iter().any(|name| is_about(name, line))).collect();
+        expect_eq(&format!("what is open in {unit} and not explained"), missing, Vec::new())?;
+        let is_shut = |name: &&str| {
+            !open.iter().any(|line| is_about(name, line)) && closed.iter().any(|line| is_about(name, line))
+        };
+        let stale: Vec<&str> = explained.iter().map(String::as_str).filter(is_shut).collect();
+        expect_eq(&format!("what is explained and not open in {unit}"), stale, Vec::new())?;
+    }
+    Ok(())
+}
+
+/// The settings that systemd has marked so. Some lines are about two, `User=/DynamicUser=`.
+fn settings(table: &str, marked: impl Fn(char) -> bool) -> Vec<&str> {
+    let lines = table.lines().filter(|line| line.starts_with(&marked));
+    lines.filter_map(|line| line.split_whitespace().nth(1)).flat_map(|names| names.split('/')).collect()
+}
+
+/// The settings in the first column of a section's table of what stays open, which is its last table.
+fn explained(section: &str) -> Option<Vec<String>> {
+    let (_, table) = section.rsplit_once("|---|---|\n")?;
+    let rows = table.lines().take_while(|line| line.starts_with('|'));
+    let mut names = Vec::new();
+    for row in rows {
+        // A bar within a table is written with a backslash.
+        let end = row.match_indices('|').map(|(at, _)| at).skip(1).find(|at| !row[..*at].ends_with('\\'))?;
+        names.extend(row[..end].split('`').skip(1).step_by(2).map(|name| name.replace("\\|", "|")));
+    }
+    Some(names)
 }
 
 fn systemd_understands_every_unit(machine: &Machine) -> anyhow::Result<()> {
