@@ -19,7 +19,7 @@ pub struct ClientInfo {
     /// Empty where the client sent none.
     pub user: UserName,
     pub domain: UserName,
-    /// `None` where the client sent none.
+    /// `None` where the client sent none, or what cannot be one: it is never tried in another form than it was sent in.
     pub password: Option<Secret>,
     /// The client asks to log in with these without further question.
     pub autologon: bool,
@@ -33,7 +33,7 @@ pub enum ClientInfoError {
     Envelope,
     #[error("client info ends too early")]
     TooShort,
-    #[error("the user name, domain or password in client info is too long")]
+    #[error("the user name or domain in client info is too long")]
     TooLong,
 }
 
@@ -57,11 +57,10 @@ pub fn decode_client_info(pdu: &[u8]) -> Result<ClientInfo, ClientInfoError> {
         let text = fields.text(pdu.get(range).unwrap_or_default());
         UserName::try_from(text.as_str()).map_err(|_| ClientInfoError::TooLong)
     };
-    let password = fields.text(pdu.get(fields.password.clone()).unwrap_or_default());
-    let password = match password.is_empty() {
-        true => None,
-        false => Some(Secret::new(password.as_bytes().to_vec()).map_err(|_| ClientInfoError::TooLong)?),
-    };
+    let sent = pdu.get(fields.password.clone()).unwrap_or_default();
+    let password = fields.is_whole(sent).then(|| fields.text(sent)).filter(|text| !text.is_empty());
+    // One that is too long leads to the login screen as well.
+    let password = password.and_then(|text| Secret::new(text.as_bytes().to_vec()).ok());
     Ok(ClientInfo {
         user: text(fields.user.clone())?,
         domain: text(fields.domain.clone())?,
@@ -153,6 +152,18 @@ impl Fields {
 
     fn unit(&self) -> usize {
         if self.flags & UNICODE != 0 { 2 } else { 1 }
+    }
+
+    /// Whether [`Fields::text`] leaves nothing out and replaces nothing: behind a NUL there are only more of them, and
+    /// UTF-16 is well-formed.
+    fn is_whole(&self, bytes: &[u8]) -> bool {
+        if self.flags & UNICODE == 0 {
+            return bytes.iter().skip_while(|byte| **byte != 0).all(|byte| *byte == 0);
+        }
+        let units = || bytes.chunks_exact(2).map(|unit| u16::from_le_bytes([unit[0], unit[1]]));
+        bytes.len() % 2 == 0
+            && units().skip_while(|unit| *unit != 0).all(|unit| unit == 0)
+            && char::decode_utf16(units()).all(|c| c.is_ok())
     }
 
     /// As UTF-8, up to the first NUL. ANSI without a known code page is UTF-8 where it is valid, else Latin-1.
@@ -291,6 +302,39 @@ mod tests {
         assert!(scrub(&mut bad).is_err());
         assert_eq!(bad, before);
         assert!(decode_client_info(&bad).is_err());
+    }
+
+    #[test]
+    fn a_password_is_taken_as_it_was_sent_or_not_at_all() {
+        let password = |flags, text: &str| decode_client_info(&pdu(flags, "d", "alice", text)).unwrap().password;
+        let is = |flags, sent: &str, taken: &str| {
+            assert_eq!(password(flags, sent).map(|secret| secret.expose().to_vec()), Some(taken.as_bytes().to_vec()));
+        };
+        for flags in [UNICODE, 0] {
+            is(flags, "grün\u{1f511} x", "grün\u{1f511} x");
+            is(flags, "right\0", "right");
+            is(flags, "right\0\0", "right");
+            for odd in ["right\0more", "\0right", "", "\0"] {
+                assert!(password(flags, odd).is_none(), "{odd:?}");
+            }
+            is(flags, &"x".repeat(Secret::MAX), &"x".repeat(Secret::MAX));
+            for count in [Secret::MAX + 1, 10_000] {
+                assert!(password(flags, &"x".repeat(count)).is_none(), "{count}");
+            }
+        }
+        // Latin-1, and half of a surrogate pair, which is no text.
+        let with_bytes = |flags, from: &str, to: &[u8]| {
+            let mut pdu = pdu(flags, "d", "alice", from);
+            let wanted: Vec<u8> = match flags {
+                0 => from.bytes().collect(),
+                _ => from.encode_utf16().flat_map(u16::to_le_bytes).collect(),
+            };
+            let at = pdu.windows(wanted.len()).position(|window| window == wanted).unwrap();
+            pdu[at..at + wanted.len()].copy_from_slice(to);
+            decode_client_info(&pdu).unwrap().password.map(|secret| secret.expose().to_vec())
+        };
+        assert_eq!(with_bytes(0, "abc", b"a\xfcc"), Some("aüc".into()));
+        assert_eq!(with_bytes(UNICODE, "abc", &[b'a', 0, 0x3d, 0xd8, b'c', 0]), None);
     }
 
     #[test]

@@ -25,9 +25,9 @@ pub struct Status {
 /// What one kind of client meets.
 #[derive(Debug, PartialEq, Eq, Serialize)]
 pub struct Meeting {
-    /// What it offers: `tls-and-nla`, `tls`, `nla` or `rdp`.
+    /// What it offers: `tls-and-nla`, `tls-and-nla-takes-nla` (it offers both and takes one), `tls`, `nla` or `rdp`.
     offers: &'static str,
-    /// What it is given: `tls`, `nla`, or null where it is turned away.
+    /// What it is given: `tls`, `nla`, or null where nothing comes of it.
     gets: Option<&'static str>,
 }
 
@@ -96,7 +96,9 @@ fn meetings(security: Security) -> Vec<Meeting> {
         Security::NlaRequired => (NLA, None, NLA),
         Security::Tls => (TLS, TLS, None),
     };
-    [("tls-and-nla", both), ("tls", tls), ("nla", nla), ("rdp", None)]
+    // It cannot be told from the first kind, and does not take what that is given.
+    let fussy = both.filter(|gets| *gets == "nla");
+    [("tls-and-nla", both), ("tls-and-nla-takes-nla", fussy), ("tls", tls), ("nla", nla), ("rdp", None)]
         .map(|(offers, gets)| Meeting { offers, gets })
         .into()
 }
@@ -104,8 +106,9 @@ fn meetings(security: Security) -> Vec<Meeting> {
 fn offered(offers: &str) -> &'static str {
     match offers {
         "tls-and-nla" => "TLS and NLA (mstsc, FreeRDP, Remmina by default)",
+        "tls-and-nla-takes-nla" => "both, and takes NLA only (xfreerdp3 /sec:nla)",
         "tls" => "TLS alone (xfreerdp3 /sec:tls)",
-        "nla" => "NLA alone (xfreerdp3 /sec:nla)",
+        "nla" => "NLA alone",
         _ => "neither (old RDP security)",
     }
 }
@@ -114,7 +117,7 @@ fn met(gets: Option<&str>) -> &'static str {
     match gets {
         Some("tls") => "logs in with any account, on the login screen if need be",
         Some(_) => "logs in if its user is enrolled, and is refused otherwise",
-        None => "is turned away",
+        None => "does not get in",
     }
 }
 
@@ -144,21 +147,22 @@ mod tests {
              Sessions:     2, 1 connected\nEnrolled:     3\n\nA client that offers\n  \
              TLS and NLA (mstsc, FreeRDP, Remmina by default)  \
              logs in with any account, on the login screen if need be\n  \
+             both, and takes NLA only (xfreerdp3 /sec:nla)     does not get in\n  \
              TLS alone (xfreerdp3 /sec:tls)                    \
              logs in with any account, on the login screen if need be\n  \
-             NLA alone (xfreerdp3 /sec:nla)                    \
+             NLA alone                                         \
              logs in if its user is enrolled, and is refused otherwise\n  \
-             neither (old RDP security)                        is turned away\n"
+             neither (old RDP security)                        does not get in\n"
         );
     }
 
     #[test]
     fn each_policy_has_its_answers() {
         let gets = |security| status(security).clients.into_iter().map(|meeting| meeting.gets).collect::<Vec<_>>();
-        assert_eq!(gets(Security::Auto), [Some("tls"), Some("tls"), Some("nla"), None]);
-        assert_eq!(gets(Security::NlaPreferred), [Some("nla"), Some("tls"), Some("nla"), None]);
-        assert_eq!(gets(Security::NlaRequired), [Some("nla"), None, Some("nla"), None]);
-        assert_eq!(gets(Security::Tls), [Some("tls"), Some("tls"), None, None]);
+        assert_eq!(gets(Security::Auto), [Some("tls"), None, Some("tls"), Some("nla"), None]);
+        assert_eq!(gets(Security::NlaPreferred), [Some("nla"), Some("nla"), Some("tls"), Some("nla"), None]);
+        assert_eq!(gets(Security::NlaRequired), [Some("nla"), Some("nla"), None, Some("nla"), None]);
+        assert_eq!(gets(Security::Tls), [Some("tls"), None, Some("tls"), None, None]);
     }
 
     #[test]
@@ -169,7 +173,8 @@ mod tests {
             serde_json::json!({
                 "version": "0.1.0", "addresses": ["[::]:3389"], "security": "tls", "fingerprint": "aa:bb",
                 "sessions": 2, "connected": 1, "enrolled": 3,
-                "clients": [{"offers": "tls-and-nla", "gets": "tls"}, {"offers": "tls", "gets": "tls"},
+                "clients": [{"offers": "tls-and-nla", "gets": "tls"},
+                    {"offers": "tls-and-nla-takes-nla", "gets": null}, {"offers": "tls", "gets": "tls"},
                     {"offers": "nla", "gets": null}, {"offers": "rdp", "gets": null}]
             })
         );
