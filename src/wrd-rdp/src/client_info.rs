@@ -161,7 +161,7 @@ impl Fields {
             return bytes.iter().skip_while(|byte| **byte != 0).all(|byte| *byte == 0);
         }
         let units = || bytes.chunks_exact(2).map(|unit| u16::from_le_bytes([unit[0], unit[1]]));
-        bytes.len() % 2 == 0
+        bytes.len().is_multiple_of(2)
             && units().skip_while(|unit| *unit != 0).all(|unit| unit == 0)
             && char::decode_utf16(units()).all(|c| c.is_ok())
     }
