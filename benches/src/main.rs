@@ -15,6 +15,7 @@ mod parts;
 mod probe;
 mod processes;
 mod report;
+mod screen;
 mod visitors;
 
 use anyhow::Context;

@@ -1,6 +1,6 @@
 //! What can be measured, and what of it the command line asks for.
 
-use crate::{answers, attack, half_open, keys, login, visitors};
+use crate::{answers, attack, half_open, keys, login, screen, visitors};
 use anyhow::bail;
 use serde_json::Value;
 use wrd_tests::machine::Machine;
@@ -12,6 +12,7 @@ pub const PARTS: &[(&str, Measure)] = &[
     ("keys", |machine, _| keys::latency(machine)),
     ("login", |machine, _| login::logins(machine)),
     ("reconnect", |machine, _| login::reconnects_and_idle(machine)),
+    ("screen", |machine, _| screen::times(machine)),
     ("pre-login", |machine, _| visitors::memory(machine)),
     ("half-open", |machine, _| half_open::logins(machine)),
     ("answers", |machine, _| answers::times(machine)),

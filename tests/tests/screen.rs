@@ -2,10 +2,11 @@
 //! its states looks is the gate's own test (`src/wrd-gate/src/greeter/references.rs`).
 
 use std::process::ExitCode;
+use std::time::Duration;
 use wrd_tests::client::{Client, Options};
 use wrd_tests::machine::{Init, Machine};
 use wrd_tests::runner::Plan;
-use wrd_tests::{PATIENCE, eventually, expect_in, runner, server};
+use wrd_tests::{PATIENCE, eventually, expect_eq, expect_in, processes, runner, server};
 
 fn main() -> ExitCode {
     runner::run(
@@ -20,6 +21,7 @@ fn main() -> ExitCode {
             ("the_client_decides_the_language", the_client_decides_the_language),
             ("who_does_nothing_is_told_how_long_is_left", who_does_nothing_is_told_how_long_is_left),
             ("it_fits_a_phone", it_fits_a_phone),
+            ("while_nobody_does_anything_its_gate_sleeps", while_nobody_does_anything_its_gate_sleeps),
         ],
     )
 }
@@ -237,5 +239,23 @@ fn it_fits_a_phone(machine: &Machine) -> anyhow::Result<()> {
         let client = screen(machine, options)?;
         client.shot(&format!("screen-phone-{name}"));
     }
+    Ok(())
+}
+
+fn while_nobody_does_anything_its_gate_sleeps(machine: &Machine) -> anyhow::Result<()> {
+    let client = screen(machine, Options::user("bob"))?;
+    let gates: Vec<_> = processes::ours(machine)?.into_iter().filter(|(name, _)| name == "wrd-gate").collect();
+    expect_eq("gates", gates.len(), 1)?;
+    let switches = || -> anyhow::Result<u64> {
+        let status = std::fs::read_to_string(gates[0].1.join("status"))?;
+        Ok(processes::field(&status, "voluntary_ctxt_switches:"))
+    };
+    // What was drawn last may still be on its way; the network's own timers are not its.
+    eventually("the gate to sleep for two seconds", PATIENCE, || {
+        let before = switches()?;
+        std::thread::sleep(Duration::from_secs(2));
+        Ok((switches()? == before).then_some(()))
+    })?;
+    drop(client);
     Ok(())
 }
