@@ -22,7 +22,7 @@ const WRONG: &str = "The user name or the password is wrong.";
 
 /// What is drawn, and for whom.
 struct Sight {
-    name: &'static str,
+    name: String,
     size: (u16, u16),
     scale: u32,
     /// The client's keyboard layout.
@@ -53,87 +53,84 @@ fn with(mut form: Form, act: impl FnOnce(&mut Form)) -> Form {
 const ENGLISH: u32 = 0x409;
 const SESSIONS: &[(&str, &str)] = &[("", "Default desktop"), ("sway", "Sway"), ("labwc", "labwc")];
 
-fn sights() -> Vec<Sight> {
-    let mut sights = Vec::new();
-    let mut add = |name, size, scale, layout, form: &Form, left| {
-        let caps = name == "caps-lock";
-        sights.push(Sight { name, size, scale, layout, view: View { left, ..form.view(caps) } });
-    };
+/// Every state there is, in English: its name, how it looks, whether caps lock is on, how many seconds are left.
+fn states() -> Vec<(&'static str, Form, bool, Option<u64>)> {
+    let mut states = Vec::new();
+    let mut add = |name, form: Form| states.push((name, form, false, None));
     let alice = || form("alice", ENGLISH, &[]);
-    let denied = |layout| with(form("alice", layout, &[]), |form| form.denied(Tone::Error, WRONG));
-    let asked = |layout| {
-        with(form("alice", layout, &[]), |form| {
-            form.tell(Tone::Error, "You are required to change your password immediately (administrator enforced).");
-            form.tell(Tone::Plain, "Changing password for alice.");
-            form.ask(Prompt::Hidden, "New password:");
-            *form = typed(std::mem::replace(form, alice()), "secret12");
-        })
-    };
     let press = |form: &mut Form, target| {
         form.click(Some(target), Pointer::Press, None);
     };
-    let usual = (640, 600);
-    for (name, scale, size) in [("stranger", 100, usual), ("stranger-200", 200, (1280, 1200))] {
-        add(name, size, scale, ENGLISH, &form("", ENGLISH, &[]), None);
-    }
-    add("typed", usual, 100, ENGLISH, &typed(alice(), "secret"), None);
-    add("revealed", usual, 100, ENGLISH, &with(typed(alice(), "Secret 12"), |form| press(form, Target::Reveal)), None);
-    add("caps-lock", usual, 100, ENGLISH, &typed(alice(), "SEC"), None);
-    add(
-        "checking",
-        usual,
-        100,
-        ENGLISH,
-        &with(typed(alice(), "secret"), |form| {
-            form.take_credentials().unwrap();
-            form.busy("Checking…");
-        }),
-        None,
-    );
-    for (name, scale, size) in [("denied", 100, usual), ("denied-200", 200, (1280, 1200))] {
-        add(name, size, scale, ENGLISH, &denied(ENGLISH), None);
-    }
-    add("time-left", usual, 100, ENGLISH, &alice(), Some(12));
-    for (name, scale, size) in [("question", 100, usual), ("question-200", 200, (1280, 1200))] {
-        add(name, size, scale, ENGLISH, &asked(ENGLISH), None);
-    }
-    let beside = with(asked(ENGLISH), |form| {
-        form.key(Key::BackTab);
+    add("stranger", form("", ENGLISH, &[]));
+    add("typed", typed(alice(), "secret"));
+    add("revealed", with(typed(alice(), "Secret 12"), |form| press(form, Target::Reveal)));
+    let checking = with(typed(alice(), "secret"), |form| {
+        form.take_credentials().unwrap();
+        form.busy("Checking…");
     });
-    add("question-layout", usual, 100, ENGLISH, &beside, None);
-    add(
-        "told",
-        usual,
-        100,
-        ENGLISH,
-        &with(alice(), |form| {
-            form.tell(Tone::Plain, "Warning: your password will expire in 2 days.");
+    add("checking", checking);
+    add("denied", denied(ENGLISH));
+    add("question", asked(ENGLISH));
+    add("question-revealed", with(asked(ENGLISH), |form| press(form, Target::Reveal)));
+    add("question-layout", with(asked(ENGLISH), |form| _ = form.key(Key::BackTab)));
+    add("question-shown", typed(with(alice(), |form| form.ask(Prompt::Shown, "Your favourite colour:")), "blue"));
+    let cancelling = with(asked(ENGLISH), |form| form.busy("Cancelling…"));
+    add("cancelling", cancelling);
+    let told = |tone, text: &'static str| {
+        with(alice(), |form| {
+            form.tell(tone, text);
             form.busy("Starting your desktop…");
-        }),
-        None,
-    );
-    for (name, scale, size) in [("failed", 100, usual), ("failed-200", 200, (1280, 1200))] {
-        let form = with(alice(), |form| {
-            form.failed(
-                "The desktop ended before it was ready: sway exited with 1. The log of this session says more.",
-            );
-        });
-        add(name, size, scale, ENGLISH, &form, None);
+        })
+    };
+    add("told", told(Tone::Plain, "Warning: your password will expire in 2 days."));
+    add("told-error", told(Tone::Error, "Your home directory could not be mounted."));
+    add("starting", with(alice(), |form| form.busy("Starting your desktop…")));
+    let failed = "The desktop ended before it was ready: sway exited with 1. The log of this session says more.";
+    add("failed", with(alice(), |form| form.failed(failed)));
+    add("layouts", with(alice(), |form| press(form, Target::Menu(What::Layout))));
+    let sessions = || form("alice", ENGLISH, SESSIONS);
+    add("sessions-closed", sessions());
+    add("sessions", with(sessions(), |form| press(form, Target::Menu(What::Session))));
+    states.push(("caps-lock", typed(alice(), "SEC"), true, None));
+    states.push(("question-caps-lock", asked(ENGLISH), true, None));
+    states.push(("time-left", alice(), false, Some(12)));
+    states
+}
+
+fn denied(layout: u32) -> Form {
+    with(form("alice", layout, &[]), |form| form.denied(Tone::Error, WRONG))
+}
+
+fn asked(layout: u32) -> Form {
+    let asked = with(form("alice", layout, &[]), |form| {
+        form.tell(Tone::Error, "You are required to change your password immediately (administrator enforced).");
+        form.tell(Tone::Plain, "Changing password for alice.");
+        form.ask(Prompt::Hidden, "New password:");
+    });
+    typed(asked, "secret12")
+}
+
+/// Each state at 100 % and at 200 %; the languages, phones, and the smallest screen by example.
+fn sights() -> Vec<Sight> {
+    let usual = (640, 600);
+    let mut sights = Vec::new();
+    for (name, form, caps, left) in states() {
+        let view = || View { left, ..form.view(caps) };
+        sights.push(Sight { name: name.into(), size: usual, scale: 100, layout: ENGLISH, view: view() });
+        let (name, size) = (format!("{name}-200"), (2 * usual.0, 2 * usual.1));
+        sights.push(Sight { name, size, scale: 200, layout: ENGLISH, view: view() });
     }
-    let layouts = with(alice(), |form| press(form, Target::Menu(What::Layout)));
-    for (name, scale, size) in [("layouts", 100, usual), ("layouts-200", 200, (1280, 1200))] {
-        add(name, size, scale, ENGLISH, &layouts, None);
-    }
-    let sessions = form("alice", ENGLISH, SESSIONS);
-    add("sessions-closed", usual, 100, ENGLISH, &sessions, None);
-    add("sessions", usual, 100, ENGLISH, &with(sessions, |form| press(form, Target::Menu(What::Session))), None);
+    let mut add = |name: &str, size, scale, layout, form: &Form, left| {
+        let view = View { left, ..form.view(false) };
+        sights.push(Sight { name: name.into(), size, scale, layout, view });
+    };
     for (name, layout) in [("german", 0x407), ("french", 0x40c), ("spanish", 0x40a), ("chinese", 0x804)] {
         add(name, usual, 100, layout, &denied(layout), None);
     }
     add("chinese-question", usual, 100, 0x804, &asked(0x804), None);
     add("phone-upright", (1080, 2340), 300, ENGLISH, &denied(ENGLISH), None);
     add("phone-on-its-side", (844, 390), 100, ENGLISH, &denied(ENGLISH), Some(9));
-    add("tiny", (320, 240), 100, ENGLISH, &alice(), None);
+    add("tiny", (320, 240), 100, ENGLISH, &form("alice", ENGLISH, &[]), None);
     sights
 }
 
