@@ -58,7 +58,7 @@ const MOST_TOLD: usize = 4;
 
 impl Default for Dialogue {
     fn default() -> Self {
-        Self { told: Vec::new(), question: None, answer: Field::new(Secret::MAX) }
+        Self { told: Vec::new(), question: None, answer: Field::one_over(Secret::MAX) }
     }
 }
 

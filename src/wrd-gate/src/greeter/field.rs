@@ -4,6 +4,9 @@
 use std::ops::Range;
 use zeroize::{Zeroize, Zeroizing};
 
+/// In bytes of UTF-8.
+const LONGEST_CHARACTER: usize = 4;
+
 pub struct Field {
     text: Zeroizing<String>,
     most: usize,
@@ -17,6 +20,12 @@ impl Field {
     /// A field of at most `most` bytes of UTF-8.
     pub fn new(most: usize) -> Self {
         Self { text: Zeroizing::new(String::with_capacity(most)), most, caret: 0, selected: false }
+    }
+
+    /// A field for at most `most` bytes that has room for a character more, so that what is too long can be told from
+    /// what is not, instead of being tried without its end.
+    pub fn one_over(most: usize) -> Self {
+        Self::new(most + LONGEST_CHARACTER)
     }
 
     /// Replaces the text; what does not fit is left out.

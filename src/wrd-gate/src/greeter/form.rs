@@ -149,8 +149,8 @@ enum State {
 impl Form {
     pub fn new(user: &UserName, choices: Choices) -> Self {
         let mut form = Self {
-            user: Field::new(LONGEST_USER),
-            password: Field::new(Secret::MAX),
+            user: Field::one_over(LONGEST_USER),
+            password: Field::one_over(Secret::MAX),
             focus: Target::User,
             message: None,
             state: State::Typing,
@@ -493,6 +493,28 @@ mod tests {
     }
 
     #[test]
+    fn what_is_too_long_is_told_and_not_cut() {
+        for (last, longest) in [('x', 1024), ('\u{1f511}', 1021)] {
+            let mut form = form("alice");
+            type_text(&mut form, &"x".repeat(longest));
+            form.key(Key::Char(last));
+            assert_eq!(form.take_credentials().unwrap_err(), "This password is too long.");
+            type_text(&mut form, &"x".repeat(9000));
+            assert_eq!(form.take_credentials().unwrap_err(), "This password is too long.");
+            while form.password.text().len() > 1024 {
+                form.key(Key::Backspace);
+            }
+            assert!(form.take_credentials().unwrap().1.expose().len() > 1020);
+        }
+        let mut form = form("");
+        type_text(&mut form, &"u".repeat(10_000));
+        assert_eq!(form.take_credentials().unwrap_err(), "This user name is too long.");
+        form.ask(Prompt::Hidden, "?");
+        type_text(&mut form, &"a".repeat(10_000));
+        assert_eq!(form.take_answer().unwrap_err(), "This answer is too long.");
+    }
+
+    #[test]
     fn a_stranger_types_both() {
         let mut form = form("");
         assert_eq!(form.key(Key::Enter), Action::None, "to the password first");
@@ -647,7 +669,7 @@ mod tests {
         form.ask(Prompt::Hidden, "Press Enter");
         assert!(form.take_answer().unwrap().is_empty());
         form.ask(Prompt::Hidden, "Code:");
-        type_text(&mut form, &"x".repeat(10_000));
+        type_text(&mut form, &"x".repeat(Secret::MAX));
         assert_eq!(form.take_answer().unwrap().expose().len(), Secret::MAX);
     }
 
