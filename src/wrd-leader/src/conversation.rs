@@ -173,6 +173,10 @@ impl Heard {
         }
     }
 
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     /// What the modules said, or `otherwise` where they said nothing.
     pub fn or(&self, otherwise: &str) -> String {
         if self.0.is_empty() { otherwise.to_owned() } else { self.joined(|_| true) }

@@ -14,6 +14,8 @@ pub struct Denial {
     /// For the journal: exact.
     pub reason: String,
     pub again: Again,
+    /// PAM has given a reason other than the password, which the screen does not tell: a lock, too many tries.
+    pub explained: bool,
     /// For so long it is kept from the user, which makes guessing slow.
     pub pause: Duration,
 }
@@ -32,13 +34,14 @@ impl Denial {
             text: Line::truncated(WRONG_CREDENTIALS),
             reason: reason.into(),
             again: Again::Allowed,
+            explained: false,
             pause: Duration::ZERO,
         }
     }
 
     /// The password was right, or the trouble has nothing to do with it: the screen says what it is.
     pub fn said(text: &str, reason: impl Into<String>) -> Self {
-        Self { text: Line::truncated(text), reason: reason.into(), again: Again::Allowed, pause: Duration::ZERO }
+        Self { text: Line::truncated(text), ..Self::credentials(reason) }
     }
 
     /// Whether it was about who or with what, as far as anybody is told.

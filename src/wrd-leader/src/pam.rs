@@ -14,6 +14,7 @@ use crate::dialogue::Dialogue;
 use pam_client::{Context, ConversationHandler, ErrorCode, Flag, SessionToken};
 use std::ffi::OsString;
 use std::path::Path;
+use std::time::{Duration, Instant};
 use wrd_proto::{Address, UserName};
 
 /// One authenticated PAM transaction, with or without an open session.
@@ -29,7 +30,12 @@ pub fn admit(
     client: &Address,
     dialogue: &mut Dialogue<'_>,
 ) -> Result<Admission, Denial> {
-    authenticate(service, credentials, client, dialogue).map_err(|denial| denial.after(delay::take()))
+    let begun = Instant::now();
+    authenticate(service, credentials, client, dialogue).map_err(|denial| {
+        // What modules spend on a user that there is, and not on one that there is not, disappears in the delay.
+        let spent = if dialogue.has_asked() { Duration::ZERO } else { begun.elapsed() };
+        denial.after(delay::take().saturating_sub(spent))
+    })
 }
 
 fn authenticate(
@@ -184,8 +190,11 @@ fn authentication_denial(code: ErrorCode, heard: &Heard) -> Denial {
         ErrorCode::ABORT | ErrorCode::SYSTEM_ERR | ErrorCode::OPEN_ERR | ErrorCode::BUF_ERR => {
             Denial::said(BROKEN, reason).for_good()
         }
-        ErrorCode::MAXTRIES => Denial { again: Again::Pointless, ..Denial::credentials(reason) },
-        _ => Denial::credentials(reason),
+        ErrorCode::MAXTRIES => Denial { again: Again::Pointless, explained: true, ..Denial::credentials(reason) },
+        ErrorCode::AUTH_ERR | ErrorCode::USER_UNKNOWN => {
+            Denial { explained: !heard.is_empty(), ..Denial::credentials(reason) }
+        }
+        _ => Denial { explained: true, ..Denial::credentials(reason) },
     }
 }
 
@@ -239,6 +248,9 @@ mod tests {
                 let denial = authentication_denial(code, &heard(said));
                 assert_eq!(denial.text.as_str(), WRONG_CREDENTIALS);
                 assert_eq!(denial.reason.contains("locked"), !said.is_empty());
+                let is_of_the_password =
+                    said.is_empty() && matches!(code, ErrorCode::AUTH_ERR | ErrorCode::USER_UNKNOWN);
+                assert_eq!(denial.explained, !is_of_the_password, "{code:?} {said:?}");
             }
         }
         assert_eq!(authentication_denial(ErrorCode::MAXTRIES, &heard("")).again, Again::Pointless);

@@ -27,10 +27,11 @@ impl Proven {
     }
 
     /// Whether PAM has refused with `denial` what NLA has proven: the password of that account, delegated under
-    /// `tried`, and not typed by somebody.
+    /// `tried`, and not typed by somebody. Not so where PAM has another reason: whoever locks an account by guessing
+    /// (pam_faillock) must not take its owner's entry away as well.
     pub fn is_stale(&self, tried: &UserName, denial: &Denial) -> bool {
         let same = |name: &UserName| meanings(tried).any(|meaning| meaning == name.as_str());
-        self.0.as_ref().is_some_and(same) && denial.blames_credentials()
+        self.0.as_ref().is_some_and(same) && denial.blames_credentials() && !denial.explained
     }
 }
 
@@ -61,6 +62,7 @@ mod tests {
         for tried in ["alice", "HOST\\alice", "alice@example.org"] {
             assert!(proven.is_stale(&name(tried), &wrong), "{tried}");
         }
+        assert!(!proven.is_stale(&name("alice"), &Denial { explained: true, ..wrong.clone() }));
         assert!(!proven.is_stale(&name("bob"), &wrong));
         assert!(!proven.is_stale(&name("alice"), &Denial::said("locked", "locked")));
         assert!(!Proven::default().is_stale(&name("alice"), &wrong));
