@@ -21,8 +21,14 @@ mod capabilities;
 mod credssp;
 #[path = "targets/enrolment.rs"]
 mod enrolment;
+#[path = "targets/gate_login.rs"]
+mod gate_login;
+#[path = "targets/leader_login.rs"]
+mod leader_login;
 #[path = "targets/ntlm.rs"]
 mod ntlm;
+#[path = "targets/peer.rs"]
+mod peer;
 #[path = "targets/protocol.rs"]
 mod protocol;
 
@@ -33,6 +39,12 @@ pub use credssp::credssp;
 pub use credssp::delegated;
 #[allow(unused_imports, reason = "the key is for the tests of the seeds")]
 pub use enrolment::{KEY, enrolment};
+pub use gate_login::gate_login;
+#[cfg(test)]
+pub use gate_login::is_linked;
+pub use leader_login::leader_login;
+#[cfg(test)]
+pub use leader_login::verdict;
 #[allow(unused_imports, reason = "challenge and hash are for the tests of the seeds")]
 pub use ntlm::{CHALLENGE, HASH, ntlm};
 pub use protocol::protocol;
@@ -44,6 +56,8 @@ pub type Target = (&'static str, fn(&[u8]));
 pub const TARGETS: &[Target] = &[
     ("channel", channel),
     ("protocol", protocol),
+    ("gate_login", gate_login),
+    ("leader_login", leader_login),
     ("ntlm", ntlm),
     ("credssp", credssp),
     ("transcript", transcript),

@@ -5,6 +5,7 @@ mod targets;
 
 use std::fs;
 use std::path::Path;
+use wrd_leader::login::Verdict;
 
 #[test]
 fn every_seed_is_taken_without_a_fault() {
@@ -46,6 +47,19 @@ fn the_seeds_are_understood_and_not_only_survived() {
     let key = wrd_enrol::PrivateKey::decode(targets::KEY).unwrap();
     assert!(alices.open(&key, &"alice".try_into().unwrap()).is_ok());
     assert!(wrd_enrol::PublicKey::decode(&seed("enrolment/public-key")[1..]).unwrap() == key.public());
+
+    let decided = |name: &str| targets::verdict(&seed(&format!("leader_login/{name}")));
+    for name in ["starts", "second-factor", "proven", "comes-back-to-start"] {
+        assert_eq!(decided(name), Some(Verdict::Start), "{name}");
+    }
+    assert_eq!(decided("comes-back"), Some(Verdict::HandedOver));
+    for name in ["proven-another", "gone-and-admitted", "verdict-in-a-question", "denied-on-and-on", "two-descriptors"]
+    {
+        assert_eq!(decided(name), None, "{name}");
+    }
+    let linked = |name: &str| targets::is_linked(&seed(&format!("gate_login/{name}")));
+    assert!(["link", "link-at-once", "leader-done", "comes-back"].into_iter().all(linked));
+    assert!(!["link-for-nothing", "login-twice", "accepted-twice"].into_iter().any(linked));
 
     let verdict = |name: &str| {
         let proof = wrd_sys::channel::decode(&seed(name)).unwrap();

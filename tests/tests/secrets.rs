@@ -5,6 +5,9 @@
 //! Once there is a verdict it is nowhere any more. One thing is accepted, since only a PAM module could mend it: an answer
 //! that the module never frees ([`a_second_factor`]). Not looked at are registers and the kernel's socket buffers.
 
+#[path = "secrets/refused.rs"]
+mod refused;
+
 use anyhow::{Context, ensure};
 use std::collections::BTreeSet;
 use std::fs;
@@ -15,28 +18,38 @@ use wrd_enrol::NtHash;
 use wrd_tests::client::{Client, Options};
 use wrd_tests::machine::{Init, Machine, Mark};
 use wrd_tests::memory::{self, Find, Needle};
-use wrd_tests::runner::Plan;
+use wrd_tests::runner::{Plan, Test};
 use wrd_tests::{PATIENCE, eventually, expect_in, processes, runner, server};
 
 fn main() -> ExitCode {
-    runner::run(
-        &Plan { init: Init::Systemd, prepare, restore },
-        &[
-            ("what_is_held_is_found", what_is_held_is_found),
-            ("client_info", client_info),
-            ("a_wrong_client_info", a_wrong_client_info),
-            ("typed_on_the_screen", typed_on_the_screen),
-            ("a_second_login_to_a_session", a_second_login_to_a_session),
-            ("nla", nla),
-            ("a_wrong_nla", a_wrong_nla),
-            ("an_expired_password", an_expired_password),
-            ("a_second_factor", a_second_factor),
-            ("enrolled_by_wrdctl", enrolled_by_wrdctl),
-            ("enrolled_by_the_pam_module", enrolled_by_the_pam_module),
-            ("no_cores", no_cores),
-        ],
-    )
+    let tests = [LOGINS, refused::TESTS, OTHERS].concat();
+    runner::run(&Plan { init: Init::Systemd, prepare, restore }, &tests)
 }
+
+const LOGINS: &[Test] = &[
+    ("what_is_held_is_found", what_is_held_is_found),
+    ("client_info", client_info),
+    ("a_wrong_client_info", a_wrong_client_info),
+    ("typed_on_the_screen", typed_on_the_screen),
+    ("a_second_login_to_a_session", a_second_login_to_a_session),
+    ("nla", |machine| nla(machine, NLA)),
+    ("nla_with_early_authorization", |machine| nla(machine, "/sec:ext")),
+    ("a_wrong_nla", a_wrong_nla),
+    ("an_expired_password", |machine| an_expired_password(machine, TLS)),
+    ("an_expired_password_behind_nla", |machine| an_expired_password(machine, NLA)),
+    ("a_second_factor", |machine| a_second_factor(machine, TLS)),
+    ("a_second_factor_behind_nla", |machine| a_second_factor(machine, NLA)),
+];
+
+const OTHERS: &[Test] = &[
+    ("enrolled_by_wrdctl", enrolled_by_wrdctl),
+    ("enrolled_by_the_pam_module", enrolled_by_the_pam_module),
+    ("no_cores", no_cores),
+];
+
+/// How a client comes in, in FreeRDP's words.
+const TLS: &str = "/sec:tls";
+const NLA: &str = "/sec:nla";
 
 const UNITS: [&str; 2] = ["wrd-dm.service", "wrd-leader.service"];
 
@@ -59,7 +72,8 @@ fn restore(machine: &Machine) -> anyhow::Result<()> {
     machine.try_sh(
         "cp /root/wrd-dm.pam /etc/pam.d/wrd-dm; pam-auth-update --disable wrd-dm-enroll; pkill -CONT -x wrd-dm
          for user in alice bob; do wrdctl forget $user; echo $user:pw-$user | chpasswd; done
-         chage --lastday 2026-01-01 bob",
+         chage --lastday 2026-01-01 --expiredate -1 bob; usermod --unlock bob; faillock --user bob --reset
+         rm -f /etc/nologin; [ ! -e /root/time.conf ] || mv /root/time.conf /etc/security/time.conf",
     )?;
     server::restore(machine)?;
     machine.sh("loginctl enable-linger alice bob")?;
@@ -132,6 +146,8 @@ enum Scene {
     Screen,
     /// Somebody at work: a gate that relays, a session's leader and its worker.
     Session,
+    /// Their session, and nobody at it.
+    Left,
 }
 
 /// Looks everywhere.
@@ -141,6 +157,7 @@ fn is_nowhere(machine: &Machine, scene: Scene, canaries: &[&Canary]) -> anyhow::
         Scene::Rest => [0, 0, 0],
         Scene::Screen => [1, 1, 0],
         Scene::Session => [1, 1, 1],
+        Scene::Left => [0, 1, 1],
     };
     eventually("those who should be there, and no others", PATIENCE, || {
         let counts = processes::count(machine)?;
@@ -151,11 +168,16 @@ fn is_nowhere(machine: &Machine, scene: Scene, canaries: &[&Canary]) -> anyhow::
     nothing(&everywhere(machine, &needles)?)
 }
 
-/// All that is found of it in our processes and on disk.
+/// All that is found of it in our processes, in what any process was started with, and on disk.
 fn everywhere(machine: &Machine, needles: &[Needle]) -> anyhow::Result<Vec<Find>> {
     let mut found = on_disk(machine, needles)?;
+    for (name, process) in processes::of_machine(machine)? {
+        // The clients of these tests are told their password so.
+        if name != "xfreerdp3" {
+            found.extend(memory::search_start(&process, needles));
+        }
+    }
     for (_, process) in processes::ours(machine)? {
-        found.extend(memory::search_start(&process, needles));
         found.extend(memory::search_process(&process, needles)?);
     }
     Ok(found)
@@ -336,13 +358,13 @@ fn a_second_login_to_a_session(machine: &Machine) -> anyhow::Result<()> {
     })
 }
 
-fn nla(machine: &Machine) -> anyhow::Result<()> {
+fn nla(machine: &Machine, security: &str) -> anyhow::Result<()> {
     and_back(machine, || {
-        let canary = Canary::new("Bagpipe-nla", LONG);
+        let canary = Canary::new(&format!("Bagpipe-{}", &security[5..]), LONG);
         canary.set(machine, "alice")?;
         canary.enrol(machine, "alice")?;
         let mark = machine.mark()?;
-        let mut client = Client::start(machine, Options::user("alice").password(&canary.0).more("/sec:nla"))?;
+        let mut client = Client::start(machine, Options::user("alice").password(&canary.0).more(security))?;
         works(machine, &mut client, "alice")?;
         expect_in("the journal", "wants to prove", &machine.journal(&mark)?)?;
         is_nowhere(machine, Scene::Session, &[&canary])
@@ -367,13 +389,15 @@ fn a_wrong_nla(machine: &Machine) -> anyhow::Result<()> {
     })
 }
 
-fn an_expired_password(machine: &Machine) -> anyhow::Result<()> {
+fn an_expired_password(machine: &Machine, security: &str) -> anyhow::Result<()> {
     and_back(machine, || {
-        let (old, new) = (Canary::new("Sitar-old", SHORT), Canary::new("Lyre-fresh", SHORT));
+        let name = |name| Canary::new(&format!("{name}-{}", &security[5..]), SHORT);
+        let (old, new) = (name("Sitar"), name("Lyre"));
+        // Enrols who is given a password.
         machine.sh("pam-auth-update --enable wrd-dm-enroll")?;
         old.set(machine, "bob")?;
         machine.sh("chage --lastday 0 bob")?;
-        let options = Options::user("bob").password(&old.0).more("/sec:tls");
+        let options = Options::user("bob").password(&old.0).more(security);
         let mut client = started(machine, options, "Current password")?;
         answer(machine, &mut client, &old.0, "New password")?;
         answer(machine, &mut client, &new.0, "Retype new password")?;
@@ -385,17 +409,19 @@ fn an_expired_password(machine: &Machine) -> anyhow::Result<()> {
 
 /// pam_oath with a static part before the code. The module never frees what it was answered: that block, the whole answer
 /// and nothing else, is in the leader until the session ends, and only the module knows where. What it does free is gone.
-fn a_second_factor(machine: &Machine) -> anyhow::Result<()> {
+fn a_second_factor(machine: &Machine, security: &str) -> anyhow::Result<()> {
     and_back(machine, || {
-        let (password, factor) = (Canary::new("Viola-first", SHORT), Canary::new("Cello", 24));
+        let name = &security[5..];
+        let password = Canary::new(&format!("Viola-{name}"), SHORT);
+        let factor = Canary::new(&format!("Cello-{name}"), 24);
         password.set(machine, "alice")?;
+        password.enrol(machine, "alice")?;
         // The secret of RFC 4226, appendix D, and its first code.
         let users = format!("HOTP alice {} 3132333435363738393031323334353637383930\n", factor.0);
         machine.write("/etc/users.oath", &users)?;
-        machine.sh(&format!(
-            "chmod 0600 /etc/users.oath; sed '/^@include common-auth/a {OATH}' /root/wrd-dm.pam >/etc/pam.d/wrd-dm"
-        ))?;
-        let options = Options::user("alice").password(&password.0).more("/sec:tls");
+        machine.sh("chmod 0600 /etc/users.oath")?;
+        with_rule(machine, "@include common-auth", OATH)?;
+        let options = Options::user("alice").password(&password.0).more(security);
         let mut client = started(machine, options, "One-time password")?;
         let given = format!("{}755224", factor.0);
         answer_for_good(machine, &mut client, (&given, "logged in;"), "alice")?;
@@ -404,6 +430,11 @@ fn a_second_factor(machine: &Machine) -> anyhow::Result<()> {
         let is_leaked = |find: &Find| find.place.starts_with("wrd-leader") && find.around.contains(&given);
         nothing(&found.into_iter().filter(|find| !is_leaked(find)).collect::<Vec<_>>())
     })
+}
+
+/// Replaces our service with one that has `rule` behind its line that begins with `line`.
+fn with_rule(machine: &Machine, line: &str, rule: &str) -> anyhow::Result<()> {
+    machine.sh(&format!("sed '/^{line}/a {rule}' /root/wrd-dm.pam >/etc/pam.d/wrd-dm")).map(drop)
 }
 
 const OATH: &str = "auth required pam_oath.so usersfile=/etc/users.oath digits=6 window=5";

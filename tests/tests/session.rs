@@ -17,6 +17,10 @@ fn main() -> ExitCode {
             ("first_login_with_bitmaps", first_login_with_bitmaps),
             ("both_ways_show_exactly_the_framebuffer", both_ways_show_exactly_the_framebuffer),
             ("logind_knows_the_session", logind_knows_the_session),
+            (
+                "what_runs_is_wholly_the_users_and_nothing_that_a_client_names",
+                what_runs_is_wholly_the_users_and_nothing_that_a_client_names,
+            ),
             ("a_terminal_takes_what_is_typed", a_terminal_takes_what_is_typed),
             ("the_environment_reaches_the_users_services", the_environment_reaches_the_users_services),
             (
@@ -123,6 +127,40 @@ fn logind_knows_the_session(machine: &Machine) -> anyhow::Result<()> {
     let session = server::session(machine, "alice")?.context("wrdctl does not list alice")?;
     expect_eq("logind's id", session["logind"].as_str(), Some(sessions[0].as_str()))?;
     expect_eq("the worker's user", machine.sh(&format!("stat -c %U /proc/{worker}"))?.as_str(), "alice")?;
+    server::clear(machine)
+}
+
+fn what_runs_is_wholly_the_users_and_nothing_that_a_client_names(machine: &Machine) -> anyhow::Result<()> {
+    const NAMED: &str = "/tmp/named-by-a-client";
+    let options = Options::user("alice").more(&format!("/shell:touch {NAMED}")).more("/shell-dir:/tmp");
+    let mut client = Client::login(machine, options)?;
+    // By then whatever a session starts with has been started.
+    client.wait_for_terminal()?;
+    ensure!(!machine.path(NAMED).exists(), "a client has named a program, and it was run");
+    ensure!(machine.try_sh_as("alice", &format!("touch {NAMED}"))?.status.success(), "nor could it have been");
+    machine.sh(&format!("rm {NAMED}"))?;
+
+    let status = machine.sh(&format!("cat /proc/{}/status", server::worker(machine, "alice")?))?;
+    let sorted = |words: &str| {
+        let mut words: Vec<_> = words.split_whitespace().map(str::to_owned).collect();
+        words.sort();
+        words
+    };
+    let (uid, gid) = (machine.sh("id -u alice")?, machine.sh("id -g alice")?);
+    let four = |id: &str| [id.trim(); 4].join(" ");
+    let none = "0000000000000000";
+    for (name, value) in [
+        ("Uid:", four(&uid)),
+        ("Gid:", four(&gid)),
+        ("Groups:", machine.sh("id -G alice")?),
+        // Not what can be inherited, which is PAM's to say (pam_cap) and gives nobody anything by itself.
+        ("CapPrm:", none.to_owned()),
+        ("CapEff:", none.to_owned()),
+        ("CapAmb:", none.to_owned()),
+    ] {
+        let line = status.lines().find_map(|line| line.strip_prefix(name)).unwrap_or_default();
+        expect_eq(name, sorted(line), sorted(&value))?;
+    }
     server::clear(machine)
 }
 

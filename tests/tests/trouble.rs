@@ -1,45 +1,43 @@
 //! Bad input and bad luck: each case ends in a clear message where its reader looks, and costs only its
 //! own connection. In a booted Debian 13; strangers are played by small Python scripts inside.
 
+#[path = "trouble/refusals.rs"]
+mod refusals;
+mod words;
+
 use anyhow::ensure;
 use std::process::ExitCode;
 use std::time::Duration;
-use wrd_tests::client::{Client, DESKTOP, Options};
+use wrd_tests::client::{Client, Options};
 use wrd_tests::machine::{Init, Machine};
-use wrd_tests::runner::Plan;
-use wrd_tests::screen::Picture;
+use wrd_tests::runner::{Plan, Test};
 use wrd_tests::{PATIENCE, eventually, expect_eq, expect_in, runner, server};
 
 fn main() -> ExitCode {
-    runner::run(
-        &Plan { init: Init::Systemd, prepare, restore },
-        &[
-            ("garbage", garbage),
-            ("half_a_handshake", half_a_handshake),
-            ("a_slow_loris", a_slow_loris),
-            ("tls_without_rdp", tls_without_rdp),
-            ("a_client_without_tls_is_told", a_client_without_tls_is_told),
-            ("old_and_new_tls", old_and_new_tls),
-            ("too_many_connections", too_many_connections),
-            ("a_client_that_stops_reading", a_client_that_stops_reading),
-            ("a_client_that_vanishes_without_fin", a_client_that_vanishes_without_fin),
-            ("an_unknown_user", an_unknown_user),
-            ("a_wrong_password", a_wrong_password),
-            ("a_locked_account", a_locked_account),
-            ("an_expired_account", an_expired_account),
-            ("an_expired_password", an_expired_password),
-            ("an_unreadable_home", an_unreadable_home),
-            ("a_session_command_that_does_not_exist", a_session_command_that_does_not_exist),
-            ("a_session_command_that_exits_at_once", a_session_command_that_exits_at_once),
-            ("a_bad_user_file_does_not_lock_out", a_bad_user_file_does_not_lock_out),
-            ("no_space_for_the_certificate", no_space_for_the_certificate),
-            ("a_certificate_that_is_none", a_certificate_that_is_none),
-            ("the_administrators_own_certificate", the_administrators_own_certificate),
-            ("the_port_is_taken", the_port_is_taken),
-            ("a_bad_configuration", a_bad_configuration),
-        ],
-    )
+    let tests = [STRANGERS, refusals::TESTS, MISHAPS].concat();
+    runner::run(&Plan { init: Init::Systemd, prepare, restore }, &tests)
 }
+
+const STRANGERS: &[Test] = &[
+    ("garbage", garbage),
+    ("half_a_handshake", half_a_handshake),
+    ("a_slow_loris", a_slow_loris),
+    ("tls_without_rdp", tls_without_rdp),
+    ("a_client_without_tls_is_told", a_client_without_tls_is_told),
+    ("old_and_new_tls", old_and_new_tls),
+    ("too_many_connections", too_many_connections),
+    ("a_client_that_stops_reading", a_client_that_stops_reading),
+    ("a_client_that_vanishes_without_fin", a_client_that_vanishes_without_fin),
+];
+
+const MISHAPS: &[Test] = &[
+    ("a_bad_user_file_does_not_lock_out", a_bad_user_file_does_not_lock_out),
+    ("no_space_for_the_certificate", no_space_for_the_certificate),
+    ("a_certificate_that_is_none", a_certificate_that_is_none),
+    ("the_administrators_own_certificate", the_administrators_own_certificate),
+    ("the_port_is_taken", the_port_is_taken),
+    ("a_bad_configuration", a_bad_configuration),
+];
 
 const CONFIG: &str = "[desktop]\nbackground = \"#2e6f40\"\n[limits]\nconnections = 12\n\
      [admission]\nexempt = [\"127.0.0.0/8\", \"::1\", \"192.0.2.0/24\"]\n";
@@ -276,93 +274,6 @@ fn connected_from(machine: &Machine, address: &str) -> anyhow::Result<()> {
         let session = server::session(machine, "alice")?.filter(|session| session["state"] == "connected");
         Ok(session.filter(|session| session["client"]["address"] == address).map(drop))
     })
-}
-
-/// Tries to log in and waits for what the journal says of it; nobody may get a session.
-fn refused(machine: &Machine, options: Options, name: &str, said: &str) -> anyhow::Result<()> {
-    let mark = machine.mark()?;
-    let user = options.user.clone();
-    let mut client = Client::start(machine, options)?;
-    machine.wait_journal(&mark, said)?;
-    client.wait_for_greeter()?;
-    client.shot(&format!("refused-{name}"));
-    ensure!(server::session(machine, &user)?.is_none(), "{user} has a session");
-    Ok(())
-}
-
-fn an_unknown_user(machine: &Machine) -> anyhow::Result<()> {
-    refused(machine, Options::user("nobody-of-that-name"), "unknown-user", "nobody-of-that-name")?;
-    still_serves(machine)
-}
-
-fn a_wrong_password(machine: &Machine) -> anyhow::Result<()> {
-    refused(machine, Options::user("bob").password("wrong"), "wrong-password", "bob")?;
-    // Root's own rules apply as anywhere: an account without a password is no way in.
-    machine.sh("passwd -q -d dave")?;
-    let result = refused(machine, Options::user("dave").password(""), "empty-password", "");
-    machine.sh("echo dave:pw-dave | chpasswd")?;
-    result
-}
-
-fn a_locked_account(machine: &Machine) -> anyhow::Result<()> {
-    machine.sh("usermod --lock bob")?;
-    let result = refused(machine, Options::user("bob"), "locked", "bob");
-    machine.sh("usermod --unlock bob")?;
-    result
-}
-
-fn an_expired_account(machine: &Machine) -> anyhow::Result<()> {
-    machine.sh("chage --expiredate 2001-01-01 bob")?;
-    let result = refused(machine, Options::user("bob"), "expired-account", "expired");
-    machine.sh("chage --expiredate -1 bob")?;
-    result
-}
-
-fn an_expired_password(machine: &Machine) -> anyhow::Result<()> {
-    machine.sh("chage --lastday 0 bob")?;
-    let result = refused(machine, Options::user("bob"), "expired-password", "bob");
-    machine.sh("chage --lastday 2026-01-01 bob")?;
-    result
-}
-
-fn an_unreadable_home(machine: &Machine) -> anyhow::Result<()> {
-    machine.sh("chown root: /home/carol; chmod 0700 /home/carol")?;
-    let result = refused(machine, Options::user("carol"), "unreadable-home", "The home folder /home/carol");
-    machine.sh("chown carol: /home/carol")?;
-    result?;
-    let client = Client::login(machine, Options::user("carol"))?;
-    drop(client);
-    server::clear(machine)
-}
-
-/// A session whose command ends at once: the user is told, and nothing is left.
-fn session_that_fails(machine: &Machine, command: &str, said: &str) -> anyhow::Result<()> {
-    machine.write("/home/alice/.config/wrd-dm/session.toml", &format!("[session]\ncommand = \"{command}\"\n"))?;
-    machine.sh("chown -R alice: /home/alice/.config")?;
-    let mark = machine.mark()?;
-    let mut client = Client::start(machine, Options::user("alice"))?;
-    // The reason stands on the desktop that is not there, for a while or until it is taken note of.
-    let has_reason = |screen: &Picture| (0.5..0.9).contains(&screen.share_of(DESKTOP));
-    let result = client.wait_for_screen("the reason", has_reason).and_then(|()| {
-        client.settle()?;
-        client.shot(&format!("session-command-{}", command.split(['/', ' ']).next_back().unwrap_or_default()));
-        client.key("Return")?;
-        client.wait_exit()?;
-        expect_in("the client's log", "ERRINFO_", &client.log())?;
-        machine.wait_journal(&mark, said)?;
-        server::wait_gone(machine, "alice")
-    });
-    machine.sh("rm -r /home/alice/.config")?;
-    result?;
-    still_serves(machine)
-}
-
-fn a_session_command_that_does_not_exist(machine: &Machine) -> anyhow::Result<()> {
-    session_that_fails(machine, "/opt/no/such-desktop", "such-desktop")
-}
-
-fn a_session_command_that_exits_at_once(machine: &Machine) -> anyhow::Result<()> {
-    session_that_fails(machine, "exit 7", "7")
 }
 
 fn a_bad_user_file_does_not_lock_out(machine: &Machine) -> anyhow::Result<()> {

@@ -6,6 +6,7 @@ mod manual;
 mod sizes;
 mod tidy;
 mod unsafety;
+mod versions;
 
 use std::process::ExitCode;
 

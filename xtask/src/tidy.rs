@@ -1,7 +1,7 @@
 //! The house rules that a program can check. Owns the walk over the tree and the report; the rules
 //! themselves are in the modules beside this one, each a function from sources to complaints.
 
-use crate::{edges, manual, sizes, unsafety};
+use crate::{edges, manual, sizes, unsafety, versions};
 use anyhow::{Context, bail};
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -42,6 +42,7 @@ pub fn run() -> anyhow::Result<()> {
     complaints.extend(unsafety::check(&sources));
     complaints.extend(edges::between_rooms(&sources));
     complaints.extend(edges::between_crates(&top)?);
+    complaints.extend(versions::check(&top)?);
     complaints.extend(manual::check(&top)?);
     for complaint in &complaints {
         eprintln!("tidy: {complaint}");

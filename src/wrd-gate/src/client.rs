@@ -20,10 +20,6 @@ pub const MOST_INCOMING: usize = 2 * MAX_PDU;
 /// The X.224 connection request is the only PDU in clear; routing token and all it stays far below this.
 const LONGEST_REQUEST: usize = 4096;
 
-/// How long a client may leave its window closed before its login. A slow line is no such thing: any byte that goes
-/// out counts.
-const LOGIN_PATIENCE: Duration = Duration::from_secs(20);
-
 /// What rustls reads at once: when less came there is no more at present.
 const TLS_READ: usize = 4096;
 
@@ -93,12 +89,13 @@ pub enum Flushed {
 }
 
 impl Client {
-    pub fn new(fd: OwnedFd) -> Result<Self, ClientError> {
+    /// `patience` is how long it may take nothing of what is there for it.
+    pub fn new(fd: OwnedFd, patience: Duration) -> Result<Self, ClientError> {
         let socket = TcpStream::from(fd);
         socket.set_nonblocking(true)?;
         tune(&socket);
         let incoming = PduBuffer::with_limit(LONGEST_REQUEST);
-        Ok(Self { socket, tls: None, incoming, patience: LOGIN_PATIENCE, stalled: None })
+        Ok(Self { socket, tls: None, incoming, patience, stalled: None })
     }
 
     /// From here on the client may leave its window closed for so long.

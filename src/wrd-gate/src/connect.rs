@@ -4,11 +4,12 @@
 use crate::client::{Client, ClientError};
 use crate::credssp::{self, CredSsp, Delegated, EarlyResult, Step};
 use crate::deadline::Deadline;
+use crate::deadlines::Deadlines;
 use crate::monitor::Monitor;
 use anyhow::{Context, Result, bail};
 use ironrdp_acceptor::Acceptor;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{SystemTime, UNIX_EPOCH};
 use tracing::debug;
 use wrd_proto::gate::{Stage, Start};
 use wrd_proto::transcript::{MAX_PDUS, MAX_TRANSCRIPT, Progress, Transcript};
@@ -30,20 +31,11 @@ pub struct Connected {
     pub info: ClientInfo,
 }
 
-/// How long each stage may take.
-const NEGOTIATION: Duration = Duration::from_secs(10);
-/// The client's user compares a fingerprint meanwhile: FreeRDP and Remmina ask in the middle of the handshake,
-/// others before what follows it.
-const HANDSHAKE: Duration = Duration::from_secs(100);
-const FIRST_PDU: Duration = Duration::from_secs(100);
-/// From there on nobody is asked.
-const SEQUENCE: Duration = Duration::from_secs(20);
-
 /// Serves the client up to Client Info, by `last` at the latest. `stage` is kept at where it stands.
 pub fn connect(
     client: &mut Client,
     (monitor, start): (&Arc<Monitor>, &Start),
-    last: Deadline,
+    (deadlines, last): (&Deadlines, Deadline),
     stage: &mut Stage,
 ) -> Result<Connected> {
     let max = DesktopSize { width: start.max_width, height: start.max_height };
@@ -52,7 +44,7 @@ pub fn connect(
     let mut recorder = Recorder::new(security, max);
 
     *stage = Stage::Negotiation;
-    let deadline = Deadline::after(NEGOTIATION).min(last);
+    let deadline = Deadline::after(deadlines.negotiation).min(last);
     loop {
         let pdu = client.read_pdu(deadline)?;
         recorder.record(&pdu)?;
@@ -68,7 +60,7 @@ pub fn connect(
 
     *stage = Stage::Tls;
     let config = crate::tls::config(start, monitor)?;
-    client.start_tls(config, Deadline::after(HANDSHAKE).min(last))?;
+    client.start_tls(config, Deadline::after(deadlines.handshake).min(last))?;
     let early_result = match agreed(&acceptor) {
         Some(SecurityProtocol::HYBRID_EX) => EarlyResult::Sent,
         _ => EarlyResult::NotSent,
@@ -77,21 +69,20 @@ pub fn connect(
     debug!("tls is up: {}", client.tls_summary());
 
     *stage = Stage::Connection;
-    let mut deadline = Deadline::after(FIRST_PDU).min(last);
+    let mut deadline = Deadline::after(deadlines.first_pdu).min(last);
     let mut waiting = turn(client, &mut acceptor, None, deadline)?;
     let mut delegated = None;
     if waiting == Waiting::ForCredSsp {
-        delegated = Some(nla(client, (monitor, start), early_result, deadline)?);
+        delegated = Some(nla(client, (monitor, start), early_result, (deadlines, deadline))?);
         credssp_is_done(&mut acceptor);
-        // The user of some clients is asked about the certificate only now.
-        deadline = Deadline::after(FIRST_PDU).min(last);
+        deadline = Deadline::after(deadlines.after_credssp).min(last);
         waiting = turn(client, &mut acceptor, None, deadline)?;
     }
     let mut info = ClientInfo::default();
     let mut settings = None;
     while waiting != Waiting::AtLicensing {
         let mut pdu = client.read_pdu(deadline)?;
-        deadline = deadline.min(Deadline::after(SEQUENCE));
+        deadline = deadline.min(Deadline::after(deadlines.sequence));
         if expects_client_info(&acceptor) {
             info = decode_client_info(&pdu).context("client info")?;
             scrub(&mut pdu).context("client info")?;
@@ -116,7 +107,7 @@ fn nla(
     client: &mut Client,
     (monitor, start): (&Arc<Monitor>, &Start),
     early_result: EarlyResult,
-    mut deadline: Deadline,
+    (deadlines, mut deadline): (&Deadlines, Deadline),
 ) -> Result<Delegated> {
     let leaf = start.chain.first().context("no certificate")?;
     let server = credssp::Server {
@@ -137,7 +128,7 @@ fn nla(
             Step::Done(delegated) => return Ok(delegated),
             Step::Request => {
                 let request = client.read_ts_request(deadline)?;
-                deadline = deadline.min(Deadline::after(SEQUENCE));
+                deadline = deadline.min(Deadline::after(deadlines.credssp));
                 driver.receive(&request, &mut output)
             }
             Step::Challenge => driver.challenge(monitor.ntlm_challenge()?, filetime(SystemTime::now()), &mut output),
@@ -162,8 +153,7 @@ fn filetime(now: SystemTime) -> u64 {
 }
 
 /// Goes on from licensing until the client is active, for the login screen.
-pub fn activate(client: &mut Client, acceptor: &mut Acceptor, last: Deadline) -> Result<()> {
-    let deadline = Deadline::after(SEQUENCE).min(last);
+pub fn activate(client: &mut Client, acceptor: &mut Acceptor, deadline: Deadline) -> Result<()> {
     let mut waiting = go(client, acceptor, None, Pause::Nowhere, deadline)?;
     while waiting != Waiting::Active {
         let pdu = client.read_pdu(deadline)?;

@@ -3,6 +3,7 @@
 use crate::client::{Client, ClientError, Stream};
 use crate::connect::{Connected, activate, connect};
 use crate::deadline::{Deadline, WaitError, wait};
+use crate::deadlines::Deadlines;
 use crate::greeter::{self, Greeter, Opening};
 use crate::login::{Event, Login};
 use crate::monitor::Monitor;
@@ -27,15 +28,13 @@ use wrd_rdp::pdu::{self, EndReason};
 const CLIENT: i32 = 3;
 const MONITOR: i32 = 4;
 const GIVEN: u32 = 5;
-/// How long a client may take to read our last words.
-const GOOD_BYE: Duration = Duration::from_secs(2);
 /// How long a login that the client asked for at once may go on behind a black screen. A right password takes less,
 /// and then the client sees nothing but its desktop; PAM takes seconds to say that one is wrong.
 const SCREENLESS: Duration = Duration::from_millis(250);
 
 /// Serves the connection and says how it ended.
-pub fn run(policy: &Policy) -> ExitCode {
-    let (client, monitor, start) = match prepare(policy) {
+pub fn run(policy: &Policy, deadlines: Deadlines) -> ExitCode {
+    let (client, monitor, start) = match prepare(policy, &deadlines) {
         Ok(prepared) => prepared,
         Err(error) => {
             warn!("cannot serve a connection: {error:#}");
@@ -43,7 +42,7 @@ pub fn run(policy: &Policy) -> ExitCode {
         }
     };
     let _span = info_span!("gate", connection = start.connection.0, client = %start.client).entered();
-    let mut gate = Gate { client: Some(client), monitor: Some(monitor), start, stage: Stage::Negotiation };
+    let mut gate = Gate { client: Some(client), monitor: Some(monitor), start, deadlines, stage: Stage::Negotiation };
     match gate.serve(policy) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => gate.report(&error),
@@ -51,11 +50,11 @@ pub fn run(policy: &Policy) -> ExitCode {
 }
 
 /// Takes the descriptors over and goes into the sandbox; the first message tells what to serve.
-fn prepare(policy: &Policy) -> Result<(Client, Arc<Monitor>, Start)> {
+fn prepare(policy: &Policy, deadlines: &Deadlines) -> Result<(Client, Arc<Monitor>, Start)> {
     let client = wrd_sys::listen::take_fd(CLIENT).context("descriptor 3, the client")?;
     let monitor = wrd_sys::listen::take_fd(MONITOR).context("descriptor 4, the monitor")?;
-    let client = Client::new(client)?;
-    let monitor = Arc::new(Monitor::new(monitor)?);
+    let client = Client::new(client, deadlines.login_stall)?;
+    let monitor = Arc::new(Monitor::new(monitor, deadlines.answer)?);
     sandbox::enter(policy, GIVEN).context("sandbox")?;
     match monitor.receive()? {
         (ToGate::Start(start), None) => Ok((client, monitor, start)),
@@ -69,6 +68,7 @@ struct Gate {
     /// Gone once this relays.
     monitor: Option<Arc<Monitor>>,
     start: Start,
+    deadlines: Deadlines,
     stage: Stage,
 }
 
@@ -94,7 +94,7 @@ impl Gate {
                 if self.stage == Stage::Login && timed_out {
                     self.say_good_bye(client, EndReason::LogonTimeout);
                 } else {
-                    client.close(GOOD_BYE);
+                    client.close(self.deadlines.good_bye);
                 }
                 Err(error)
             }
@@ -105,7 +105,7 @@ impl Gate {
     fn serve_client(&mut self, client: &mut Client) -> Result<(LoggedIn, Connected)> {
         let deadline = self.login_deadline();
         let monitor = self.monitor()?.clone();
-        let mut connected = connect(client, (&monitor, &self.start), deadline, &mut self.stage)?;
+        let mut connected = connect(client, (&monitor, &self.start), (&self.deadlines, deadline), &mut self.stage)?;
         self.stage = Stage::Login;
         let settings = &connected.settings;
         debug!(
@@ -118,7 +118,7 @@ impl Gate {
             settings.keyboard.layout,
             connected.info.user.as_str(),
         );
-        let mut login = Login::new(monitor);
+        let mut login = Login::new(monitor, self.deadlines);
         let opening = match try_client_info(client, &mut login, &mut connected, deadline)? {
             Tried::Link(link) => return Ok((LoggedIn::Link(link, Progress::Licensing), connected)),
             Tried::Screen(opening) => opening,
@@ -135,7 +135,7 @@ impl Gate {
         (login, opening): (Login, Opening),
         deadline: Deadline,
     ) -> Result<LoggedIn> {
-        activate(client, &mut connected.acceptor, deadline)?;
+        activate(client, &mut connected.acceptor, Deadline::after(self.deadlines.activation).min(deadline))?;
         self.monitor()?.send(&ToMonitor::Screen)?;
         let asked = DesktopSize { width: connected.settings.width, height: connected.settings.height };
         let max = DesktopSize { width: self.start.max_width, height: self.start.max_height };
@@ -146,10 +146,10 @@ impl Gate {
             keyboard: connected.settings.keyboard,
             sessions: self.start.sessions.iter().take(MAX_SESSIONS).cloned().collect(),
         };
-        let mut greeter = Greeter::new(scene, &connected.info.user, opening);
+        let mut greeter = Greeter::new(scene, &connected.info.user, opening, self.deadlines);
         Ok(match greeter.run(client, login, self.login_time())? {
             greeter::Outcome::Link(link) => {
-                client.send(&pdu::deactivate_all(), Deadline::after(GOOD_BYE))?;
+                client.send(&pdu::deactivate_all(), Deadline::after(self.deadlines.good_bye))?;
                 connected.transcript.layout = greeter.chosen_layout();
                 LoggedIn::Link(link, Progress::Deactivated)
             }
@@ -182,7 +182,7 @@ impl Gate {
         transcript.progress = progress;
         // Nothing of the login is needed any more, its memory least of all.
         drop((connected.acceptor, connected.settings, connected.info));
-        let relay = Relay::begin(client, link, &transcript)?;
+        let relay = Relay::begin(client, link, &transcript, &self.deadlines)?;
         drop(transcript);
         if let Some(monitor) = self.monitor.take()
             && let Err(error) = monitor.send(&ToMonitor::Relaying)
@@ -191,7 +191,7 @@ impl Gate {
         }
         sandbox::relay_only(policy)?;
         let (client, end) = relay.run();
-        client.close(GOOD_BYE);
+        client.close(self.deadlines.good_bye);
         match end? {
             // No fault of this process: the client has been told, and the session's leader says why.
             End::WorkerLost => warn!("the session went away without a word"),
@@ -202,10 +202,10 @@ impl Gate {
     }
 
     fn say_good_bye(&self, mut client: Client, reason: EndReason) {
-        if let Err(error) = client.send(&pdu::end(reason), Deadline::after(GOOD_BYE)) {
+        if let Err(error) = client.send(&pdu::end(reason), Deadline::after(self.deadlines.good_bye)) {
             debug!("ignoring that the client does not hear the reason: {error}");
         }
-        client.close(GOOD_BYE);
+        client.close(self.deadlines.good_bye);
     }
 
     /// One line, for the monitor to log, or for the journal where it does not hear it.

@@ -5,21 +5,24 @@
 //! speaks RDP up to a finished login, then relays whole PDUs between TLS and the user's session.
 //! `ARCHITECTURE.md` has the whole picture.
 //!
-//! A library beside a program of a few lines, for the tests that run it with less than the full [`Policy`].
+//! A library beside a program of a few lines, for the tests that run it with less than the full [`Policy`], or with
+//! shorter [`Deadlines`].
 
 mod client;
 mod connect;
 pub mod credssp;
 mod deadline;
+mod deadlines;
 mod gate;
 mod greeter;
-mod login;
-mod monitor;
+pub mod login;
+pub mod monitor;
 mod panic;
 mod relay;
 pub mod sandbox;
 mod tls;
 
+pub use deadlines::Deadlines;
 pub use gate::run;
 pub use panic::log_panics;
 pub use sandbox::Policy;

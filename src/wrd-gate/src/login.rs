@@ -6,11 +6,11 @@
 //! something to try, so that strangers who look at the login screen cost no process of root.
 
 use crate::deadline::Deadline;
+use crate::deadlines::Deadlines;
 use crate::monitor::{Monitor, MonitorError};
 use nix::poll::{PollFd, PollFlags};
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
-use std::time::Duration;
 use tracing::debug;
 use wrd_proto::gate::{Returning, ToGate, ToMonitor};
 use wrd_proto::login::{FromGate, FromLeader, Prompt, SessionChoice, Tone};
@@ -48,6 +48,7 @@ pub struct Login {
     monitor: Arc<Monitor>,
     leader: Option<Channel<FromGate, FromLeader>>,
     state: State,
+    deadlines: Deadlines,
     deadline: Option<Deadline>,
 }
 
@@ -68,14 +69,9 @@ enum State {
     Over,
 }
 
-/// PAM may be slow: modules that ask over the network, and delays after a failure.
-const VERDICT: Duration = Duration::from_secs(60);
-/// Starting a session for the first time: a home that is mounted, a user manager.
-const SESSION: Duration = Duration::from_secs(90);
-
 impl Login {
-    pub fn new(monitor: Arc<Monitor>) -> Self {
-        Self { monitor, leader: None, state: State::New, deadline: None }
+    pub fn new(monitor: Arc<Monitor>, deadlines: Deadlines) -> Self {
+        Self { monitor, leader: None, state: State::New, deadlines, deadline: None }
     }
 
     /// Has these credentials tried. Only while nothing else is being tried.
@@ -87,7 +83,7 @@ impl Login {
         session: SessionChoice,
     ) -> Result<(), Event> {
         let credentials = FromGate::Credentials { user, domain, password, session };
-        self.deadline = Some(Deadline::after(VERDICT));
+        self.deadline = Some(Deadline::after(self.deadlines.verdict));
         match &self.state {
             State::New => {
                 self.monitor.send(&ToMonitor::OpenLogin).map_err(|error| self.lost(&error))?;
@@ -105,7 +101,7 @@ impl Login {
     pub fn come_back(&mut self, claim: Claim) -> Result<Returning, MonitorError> {
         let returning = self.monitor.reconnect(claim)?;
         if returning == Returning::Granted {
-            self.deadline = Some(Deadline::after(VERDICT));
+            self.deadline = Some(Deadline::after(self.deadlines.verdict));
             self.state = State::Opening(None);
         }
         Ok(returning)
@@ -125,7 +121,7 @@ impl Login {
         if !matches!(self.state, State::Asked) {
             return Err(self.fail("The login service is confused. Please connect again."));
         }
-        self.deadline = Some(Deadline::after(VERDICT));
+        self.deadline = Some(Deadline::after(self.deadlines.verdict));
         self.hand_over(message)
     }
 
@@ -214,7 +210,7 @@ impl Login {
             }
             Ok(FromLeader::Accepted) if matches!(self.state, State::Trying) => {
                 self.state = State::Accepted;
-                self.deadline = Some(Deadline::after(SESSION));
+                self.deadline = Some(Deadline::after(self.deadlines.session));
                 Some(Event::Accepted)
             }
             Ok(FromLeader::SessionFailed { text }) => {

@@ -1,6 +1,6 @@
 //! wrd-gate, the program; `lib.rs` says what it does.
 
-use wrd_gate::{Policy, log_panics, run};
+use wrd_gate::{Deadlines, Policy, log_panics, run};
 use wrd_sys::Wiping;
 
 /// TLS and the decoders free buffers that had a password in them.
@@ -10,5 +10,5 @@ static MEMORY: Wiping = Wiping;
 fn main() -> std::process::ExitCode {
     wrd_sys::log::init();
     log_panics();
-    run(&Policy::full())
+    run(&Policy::full(), Deadlines::default())
 }

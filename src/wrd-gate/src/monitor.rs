@@ -11,7 +11,11 @@ use wrd_sys::channel::Blocking;
 use wrd_sys::{Channel, ChannelError, RawChannel};
 
 #[derive(Debug)]
-pub struct Monitor(Channel<ToMonitor, ToGate>);
+pub struct Monitor {
+    channel: Channel<ToMonitor, ToGate>,
+    /// How long it may take for anything that needs nobody else.
+    patience: Duration,
+}
 
 #[derive(Debug, thiserror::Error)]
 pub enum MonitorError {
@@ -25,22 +29,19 @@ pub enum MonitorError {
     Refused(Line),
 }
 
-/// How long the monitor may take for anything that needs nobody else.
-const ANSWER: Duration = Duration::from_secs(10);
-
 impl Monitor {
-    pub fn new(fd: OwnedFd) -> Result<Self, ChannelError> {
+    pub fn new(fd: OwnedFd, patience: Duration) -> Result<Self, ChannelError> {
         let channel = RawChannel::from(fd).typed();
         channel.set_nonblocking(Blocking::No)?;
-        Ok(Self(channel))
+        Ok(Self { channel, patience })
     }
 
     pub fn send(&self, message: &ToMonitor) -> Result<(), MonitorError> {
-        let deadline = Deadline::after(ANSWER);
+        let deadline = Deadline::after(self.patience);
         loop {
-            match self.0.send(message) {
+            match self.channel.send(message) {
                 Err(ChannelError::WouldBlock) => {
-                    wait(&mut [PollFd::new(self.0.as_fd(), PollFlags::POLLOUT)], Some(deadline))?;
+                    wait(&mut [PollFd::new(self.channel.as_fd(), PollFlags::POLLOUT)], Some(deadline))?;
                 }
                 other => return Ok(other?),
             }
@@ -49,11 +50,11 @@ impl Monitor {
 
     /// The next message, waited for.
     pub fn receive(&self) -> Result<(ToGate, Option<OwnedFd>), MonitorError> {
-        let deadline = Deadline::after(ANSWER);
+        let deadline = Deadline::after(self.patience);
         loop {
-            match self.0.recv_fd() {
+            match self.channel.recv_fd() {
                 Err(ChannelError::WouldBlock) => {
-                    wait(&mut [PollFd::new(self.0.as_fd(), PollFlags::POLLIN)], Some(deadline))?;
+                    wait(&mut [PollFd::new(self.channel.as_fd(), PollFlags::POLLIN)], Some(deadline))?;
                 }
                 other => return Ok(other?),
             }
@@ -62,7 +63,7 @@ impl Monitor {
 
     /// The next message if one is there.
     pub fn try_receive(&self) -> Result<Option<(ToGate, Option<OwnedFd>)>, MonitorError> {
-        match self.0.recv_fd() {
+        match self.channel.recv_fd() {
             Ok(message) => Ok(Some(message)),
             Err(ChannelError::WouldBlock) => Ok(None),
             Err(error) => Err(error.into()),
@@ -112,12 +113,12 @@ impl Monitor {
 
     /// Says that and why the gate gives up; whether the monitor is there to hear it.
     pub fn failed(&self, stage: Stage, reason: &str) -> bool {
-        self.0.send(&ToMonitor::Failed { stage, reason: Line::truncated(reason) }).is_ok()
+        self.channel.send(&ToMonitor::Failed { stage, reason: Line::truncated(reason) }).is_ok()
     }
 }
 
 impl AsFd for Monitor {
     fn as_fd(&self) -> BorrowedFd<'_> {
-        self.0.as_fd()
+        self.channel.as_fd()
     }
 }

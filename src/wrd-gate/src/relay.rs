@@ -5,13 +5,13 @@
 
 use crate::client::{Client, ClientError, Flushed, MOST_INCOMING, Stream};
 use crate::deadline::{Deadline, WaitError, wait};
+use crate::deadlines::Deadlines;
 use anyhow::{Context, Result, bail};
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags};
 use std::io::{ErrorKind, Read};
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::UnixStream;
-use std::time::Duration;
 use tracing::debug;
 use wrd_proto::transcript::{MAX_TRANSCRIPT, Transcript};
 use wrd_rdp::framing::PduBuffer;
@@ -21,10 +21,6 @@ use wrd_rdp::pdu::{self, EndReason};
 const CHUNK: usize = 64 * 1024;
 /// Most bytes from the link that are held, beyond which it is not read.
 const MOST_OUTGOING: usize = 256 * 1024;
-/// How long a client may leave its window closed before it is given up.
-const STALL: Duration = Duration::from_secs(60);
-/// How long the link may take to take the transcript.
-const HAND_OVER: Duration = Duration::from_secs(10);
 
 /// Why the relay ended.
 #[derive(Debug, PartialEq, Eq)]
@@ -50,14 +46,14 @@ pub struct Relay {
 
 impl Relay {
     /// Hands the transcript over.
-    pub fn begin(mut client: Client, link: OwnedFd, transcript: &Transcript) -> Result<Self> {
+    pub fn begin(mut client: Client, link: OwnedFd, transcript: &Transcript, deadlines: &Deadlines) -> Result<Self> {
         let link = UnixStream::from(link);
         link.set_nonblocking(true)?;
         let block = wrd_sys::channel::encode(transcript).context("transcript")?;
         if block.len() > MAX_TRANSCRIPT {
             bail!("a transcript of {} bytes", block.len());
         }
-        let deadline = Deadline::after(HAND_OVER);
+        let deadline = Deadline::after(deadlines.hand_over);
         for mut bytes in [&u32::try_from(block.len())?.to_le_bytes()[..], &block[..]] {
             while !bytes.is_empty() {
                 match send(&link, bytes) {
@@ -71,7 +67,7 @@ impl Relay {
                 }
             }
         }
-        client.set_patience(STALL);
+        client.set_patience(deadlines.stall);
         let outgoing = PduBuffer::default();
         Ok(Self { client, link, outgoing, link_ended: false, farewell: false, client_left: false })
     }

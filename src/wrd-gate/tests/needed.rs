@@ -21,7 +21,7 @@ use std::process::{ExitCode, ExitStatus};
 use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 use wrd_gate::sandbox::{Stage, enter};
-use wrd_gate::{Policy, log_panics};
+use wrd_gate::{Deadlines, Policy, log_panics};
 use wrd_proto::gate::ToMonitor;
 use wrd_proto::login::{FromGate, FromLeader};
 use wrd_proto::transcript::Transcript;
@@ -67,7 +67,7 @@ fn be_a_gate(without: &str) -> ExitCode {
         enter(&policy, 5).unwrap();
         panic!("as the test wants it");
     }
-    wrd_gate::run(&policy)
+    wrd_gate::run(&policy, Deadlines::default())
 }
 
 fn every_rule_is_needed() -> ExitCode {

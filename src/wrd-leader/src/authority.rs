@@ -21,6 +21,24 @@ pub enum Authority {
     OneTimePassword(OneTimePassword),
 }
 
+/// How a login asks its authority. What is configured is an [`Authority`]; the fuzz target has a script.
+pub trait Admits {
+    /// Tries `credentials` once; what PAM asks beyond them is asked by `dialogue`. A failure is
+    /// known at once; how long it is kept from the user, it says.
+    fn admit(
+        &self,
+        credentials: Credentials,
+        client: &Address,
+        dialogue: &mut Dialogue<'_>,
+    ) -> Result<Admission, Denial>;
+
+    /// For `user`, who has shown the cookie of their session to the monitor: whether the account may still be used.
+    fn admit_returning(&self, user: &UserName, client: &Address) -> Result<Admission, Denial>;
+
+    /// Has the audit log know that somebody was refused.
+    fn note_denied(&self, user: &UserName, client: &Address);
+}
+
 /// What a client presented.
 #[derive(Debug)]
 pub struct Credentials {
@@ -41,10 +59,8 @@ pub enum Door {
     OwnUser,
 }
 
-impl Authority {
-    /// Tries `credentials` once; what PAM asks beyond them is asked by `dialogue`. A failure is
-    /// known at once; how long it is kept from the user, it says.
-    pub fn admit(
+impl Admits for Authority {
+    fn admit(
         &self,
         credentials: Credentials,
         client: &Address,
@@ -64,12 +80,15 @@ impl Authority {
         }
     }
 
-    /// For `user`, who has shown the cookie of their session to the monitor: whether the account may still be used.
-    pub fn admit_returning(&self, user: &UserName, client: &Address) -> Result<Admission, Denial> {
+    fn admit_returning(&self, user: &UserName, client: &Address) -> Result<Admission, Denial> {
         match self {
             Self::Pam { service } => crate::pam::admit_returning(service, user, client),
             Self::OneTimePassword(password) => password.admit_returning(user),
         }
+    }
+
+    fn note_denied(&self, user: &UserName, client: &Address) {
+        crate::audit::denied(user, client);
     }
 }
 

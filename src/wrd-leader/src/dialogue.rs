@@ -5,11 +5,11 @@
 //! monitor has gone; whatever ends a dialogue ends it for the whole try, so that no module that shrugs it off is asked
 //! on behalf of somebody who is not there. Deliberately absent: what the questions mean, and PAM.
 
+use crate::deadlines::Deadlines;
 use crate::login::{GateChannel, MonitorChannel};
 use crate::wait::{Interest, wait};
-use nix::unistd::alarm;
 use std::os::fd::AsFd;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 use wrd_proto::leader::FromLeader;
 use wrd_proto::login::{self, FromGate, MAX_QUESTIONS, MAX_TELLS, Prompt, Tone};
 use wrd_proto::{Line, Secret};
@@ -20,6 +20,7 @@ pub struct Dialogue<'a> {
     gate: &'a GateChannel,
     monitor: &'a MonitorChannel,
     deadline: Instant,
+    deadlines: Deadlines,
     asked: u32,
     told: u32,
     end: Option<End>,
@@ -42,8 +43,8 @@ pub enum End {
 
 impl<'a> Dialogue<'a> {
     /// The login may last until `deadline`, and longer once if something is asked.
-    pub fn new(gate: &'a GateChannel, monitor: &'a MonitorChannel, deadline: Instant) -> Self {
-        Self { gate, monitor, deadline, asked: 0, told: 0, end: None }
+    pub fn new(gate: &'a GateChannel, monitor: &'a MonitorChannel, deadline: Instant, deadlines: Deadlines) -> Self {
+        Self { gate, monitor, deadline, deadlines, asked: 0, told: 0, end: None }
     }
 
     /// Until when the login may last by now.
@@ -56,7 +57,12 @@ impl<'a> Dialogue<'a> {
         self.asked > 0
     }
 
-    /// Whether something has ended this try; the next one begins with a clean slate.
+    /// Whether something has ended this try: whatever is said in it now is said to nobody.
+    pub fn is_over(&self) -> bool {
+        self.end.is_some()
+    }
+
+    /// What has ended this try, if anything has; the next one begins with a clean slate.
     pub fn take_end(&mut self) -> Option<End> {
         self.end.take()
     }
@@ -75,7 +81,7 @@ impl<'a> Dialogue<'a> {
 
     /// Has the user read something. What is more than anybody reads is left out.
     pub fn tell(&mut self, tone: Tone, text: &str) {
-        if self.told >= MAX_TELLS || self.end.is_some() {
+        if self.told >= MAX_TELLS || self.is_over() {
             return;
         }
         self.told += 1;
@@ -92,8 +98,8 @@ impl<'a> Dialogue<'a> {
         }
         if self.asked == 0 {
             // Once only: a login must not last as long as its questions go on.
-            self.deadline = self.deadline.max(Instant::now() + ANSWERING);
-            alarm::set(BACKSTOP_SECONDS);
+            self.deadline = self.deadline.max(Instant::now() + self.deadlines.answering);
+            self.deadlines.arm_backstop();
         }
         self.asked += 1;
         tracing::info!(?text, "PAM asks the user");
@@ -127,14 +133,10 @@ impl<'a> Dialogue<'a> {
     }
 }
 
-/// As long as a login without questions may last.
-const ANSWERING: Duration = Duration::from_secs(180);
-/// As at the beginning of the login: behind the deadline, for a module that never comes back.
-const BACKSTOP_SECONDS: u32 = 240;
-
 #[cfg(test)]
 pub mod tests {
     use super::*;
+    use std::time::Duration;
     use wrd_proto::leader::ToLeader;
     use wrd_sys::RawChannel;
     use wrd_sys::channel::Channel;
@@ -155,7 +157,7 @@ pub mod tests {
 
     impl Ends {
         pub fn dialogue(&self) -> Dialogue<'_> {
-            Dialogue::new(&self.gate, &self.monitor, Instant::now() + Duration::from_secs(60))
+            Dialogue::new(&self.gate, &self.monitor, Instant::now() + Duration::from_secs(60), Deadlines::FULL)
         }
 
         pub fn answer(&self, text: &[u8]) {
@@ -193,7 +195,7 @@ pub mod tests {
         let Ends { gate, monitor, client, server: _server } = ends;
         let raw: Channel<(u32, wrd_proto::Bytes<10_000>), login::FromLeader> = client.into_raw().typed();
         raw.send(&long).unwrap();
-        let mut dialogue = Dialogue::new(&gate, &monitor, Instant::now());
+        let mut dialogue = Dialogue::new(&gate, &monitor, Instant::now(), Deadlines::FULL);
         assert!(matches!(dialogue.ask(Prompt::Hidden, "?"), Err(End::Broken(_))));
     }
 
@@ -216,7 +218,10 @@ pub mod tests {
         ends = self::ends();
         let (gate, monitor) = (&ends.gate, &ends.monitor);
         drop(ends.client);
-        assert_eq!(Dialogue::new(gate, monitor, Instant::now()).ask(Prompt::Shown, "?").unwrap_err(), End::Gone);
+        assert_eq!(
+            Dialogue::new(gate, monitor, Instant::now(), Deadlines::FULL).ask(Prompt::Shown, "?").unwrap_err(),
+            End::Gone
+        );
     }
 
     #[test]
@@ -236,7 +241,7 @@ pub mod tests {
                 }
             });
             let begin = Instant::now();
-            let mut dialogue = Dialogue::new(&gate, &monitor, begin + Duration::from_secs(60));
+            let mut dialogue = Dialogue::new(&gate, &monitor, begin + Duration::from_secs(60), Deadlines::FULL);
             assert_eq!(dialogue.ask(Prompt::Hidden, "?").unwrap_err(), End::Gone);
             assert!(begin.elapsed() < Duration::from_millis(2500), "{:?}", begin.elapsed());
             thread.join().unwrap();
@@ -273,10 +278,9 @@ pub mod tests {
     #[test]
     fn nobody_is_waited_for_longer_than_the_login_may_last() {
         let ends = ends();
-        let mut dialogue = ends.dialogue();
-        // The first question has given its time.
-        dialogue.asked = 1;
-        dialogue.deadline = Instant::now() + Duration::from_millis(30);
+        // A backstop would outlive the test.
+        let deadlines = Deadlines { answering: Duration::from_millis(30), backstop: None, ..Deadlines::FULL };
+        let mut dialogue = Dialogue::new(&ends.gate, &ends.monitor, Instant::now(), deadlines);
         assert_eq!(dialogue.ask(Prompt::Hidden, "?").unwrap_err(), End::TooLate);
     }
 

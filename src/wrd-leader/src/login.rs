@@ -4,7 +4,8 @@
 //! Always true: the client's process (the gate) and the monitor may vanish at any moment, which ends a
 //! login without a trace; a slow PAM module keeps nobody waiting but its own client.
 
-use crate::authority::{Admission, Authority, Credentials};
+use crate::authority::{Admission, Admits, Credentials};
+use crate::deadlines::Deadlines;
 use crate::denial::{Again, Denial};
 use crate::dialogue::{Dialogue, End};
 use crate::options::Options;
@@ -32,6 +33,8 @@ pub struct Login {
     returning: Option<UserName>,
     pub monitor: MonitorChannel,
     pub gate: GateChannel,
+    deadlines: Deadlines,
+    deadline: Instant,
 }
 
 pub type MonitorChannel = Channel<FromLeader, ToLeader>;
@@ -44,22 +47,11 @@ pub fn run(options: &Options) -> anyhow::Result<()> {
     let place = Place::of_parent().context("cannot ask for the place to return to")?;
     place.of_strangers().and_then(|place| place.take()).context("cannot take the place of strangers")?;
     let authority = options.authority()?;
-    let deadline = Instant::now() + LOGIN_TIME;
-    // Behind the plain deadline of each wait: for a PAM module that never comes back. Nothing is open
-    // that would have to be closed.
-    alarm::set(BACKSTOP_SECONDS);
+    Deadlines::FULL.arm_backstop();
 
-    let Some(login) = begin(monitor, deadline)? else { return Ok(()) };
+    let Some(login) = Login::begin(monitor, Deadlines::FULL)? else { return Ok(()) };
     let _span = tracing::info_span!("login", connection = %login.connection, client = %login.client).entered();
-    let returned = login.returning.as_ref().map(|user| login.come_back(&authority, user));
-    let (mut admission, choice) = match returned {
-        Some(Ok(admission)) => (admission, None),
-        Some(Err(Again::Pointless)) => return Ok(()),
-        Some(Err(Again::Allowed)) | None => match login.authenticate(&authority, deadline)? {
-            Some((admission, choice)) => (admission, Some(choice)),
-            None => return Ok(()),
-        },
-    };
+    let Some((mut admission, choice)) = login.admit(&authority)? else { return Ok(()) };
     alarm::cancel();
     place.take().context("cannot leave the place of strangers")?;
     let account = &admission.account;
@@ -88,7 +80,8 @@ pub fn run(options: &Options) -> anyhow::Result<()> {
 }
 
 /// What the monitor has decided about an authenticated user.
-enum Verdict {
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Verdict {
     Start,
     HandedOver,
     Refused(Line),
@@ -110,28 +103,41 @@ fn settle() -> anyhow::Result<MonitorChannel> {
     Ok(monitor.typed())
 }
 
-/// The first message of the monitor's.
-fn begin(monitor: MonitorChannel, deadline: Instant) -> anyhow::Result<Option<Login>> {
-    let events = wait(&[(monitor.as_fd(), Interest::Read)], Some(deadline))?;
-    if !events.iter().any(|event| event.readable) {
-        bail!("the monitor said nothing");
-    }
-    match monitor.recv_fd() {
-        Ok((ToLeader::Begin { connection, client, proven, returning }, Some(gate))) => {
-            let (proven, gate) = (Proven::new(proven), RawChannel::from(gate).typed());
-            Ok(Some(Login { connection, client, proven, returning, monitor, gate }))
-        }
-        Ok((message, fd)) => bail!("{message:?} (descriptor: {}) where Begin is due", fd.is_some()),
-        Err(ChannelError::Closed) => Ok(None),
-        Err(error) => Err(error).context("the monitor's first message"),
-    }
-}
-
 impl Login {
+    /// The first message of the monitor's. `None` where that has changed its mind.
+    pub fn begin(monitor: MonitorChannel, deadlines: Deadlines) -> anyhow::Result<Option<Self>> {
+        let deadline = Instant::now() + deadlines.login;
+        let events = wait(&[(monitor.as_fd(), Interest::Read)], Some(deadline))?;
+        if !events.iter().any(|event| event.readable) {
+            bail!("the monitor said nothing");
+        }
+        match monitor.recv_fd() {
+            Ok((ToLeader::Begin { connection, client, proven, returning }, Some(gate))) => {
+                let (proven, gate) = (Proven::new(proven), RawChannel::from(gate).typed());
+                Ok(Some(Self { connection, client, proven, returning, monitor, gate, deadlines, deadline }))
+            }
+            Ok((message, fd)) => bail!("{message:?} (descriptor: {}) where Begin is due", fd.is_some()),
+            Err(ChannelError::Closed) => Ok(None),
+            Err(error) => Err(error).context("the monitor's first message"),
+        }
+    }
+
+    /// Has the client let in, who comes back without credentials and everybody else with theirs. `None` where that will
+    /// not happen. Who comes back has no choice of a session.
+    pub fn admit(&self, authority: &impl Admits) -> anyhow::Result<Option<(Admission, Option<Choice>)>> {
+        match self.returning.as_ref().map(|user| self.come_back(authority, user)) {
+            Some(Ok(admission)) => return Ok(Some((admission, None))),
+            Some(Err(Again::Pointless)) => return Ok(None),
+            Some(Err(Again::Allowed)) | None => {}
+        }
+        let admitted = self.authenticate(authority)?;
+        Ok(admitted.map(|(admission, choice)| (admission, Some(choice))))
+    }
+
     /// Tries what the client presents until PAM says yes; then with the session that was wanted. `None` where that will
     /// not happen.
-    fn authenticate(&self, authority: &Authority, deadline: Instant) -> anyhow::Result<Option<(Admission, Choice)>> {
-        let mut dialogue = Dialogue::new(&self.gate, &self.monitor, deadline);
+    fn authenticate(&self, authority: &impl Admits) -> anyhow::Result<Option<(Admission, Choice)>> {
+        let mut dialogue = Dialogue::new(&self.gate, &self.monitor, self.deadline, self.deadlines);
         let tries = MAX_TRIES - u32::from(self.returning.is_some());
         for tries_left in (0..tries).rev() {
             let Some((credentials, choice)) = self.credentials(dialogue.deadline())? else { return Ok(None) };
@@ -163,7 +169,7 @@ impl Login {
             if delegated && !dialogue.has_asked() && self.proven.is_stale(&user, &denial) {
                 self.tell_monitor(&FromLeader::Stale);
             }
-            if self.deny(&user, denial, tries_left) == Again::Pointless {
+            if self.deny(authority, &user, denial, tries_left) == Again::Pointless {
                 break;
             }
         }
@@ -172,9 +178,9 @@ impl Login {
 
     /// `user` has shown the cookie of their session to the monitor: PAM says whether that account may still be used, and
     /// nothing is asked. After a denial one may log in as everybody does.
-    fn come_back(&self, authority: &Authority, user: &UserName) -> Result<Admission, Again> {
+    fn come_back(&self, authority: &impl Admits, user: &UserName) -> Result<Admission, Again> {
         let admitted = authority.admit_returning(user, &self.client).and_then(|admission| self.check(admission));
-        admitted.map_err(|denial| self.deny(user, denial, MAX_TRIES - 1))
+        admitted.map_err(|denial| self.deny(authority, user, denial, MAX_TRIES - 1))
     }
 
     /// Whether this connection may be theirs.
@@ -184,9 +190,9 @@ impl Login {
 
     /// Tells everybody, and whether there is another try: the monitor at once, the user when it is time. Who has left by
     /// then, or is sent away, is not waited for.
-    fn deny(&self, user: &UserName, denial: Denial, tries_left: u32) -> Again {
+    fn deny(&self, authority: &impl Admits, user: &UserName, denial: Denial, tries_left: u32) -> Again {
         tracing::warn!(?user, reason = ?denial.reason, "login denied");
-        audit::denied(user, &self.client);
+        authority.note_denied(user, &self.client);
         let again = if tries_left > 0 { denial.again } else { Again::Pointless };
         let pause_ms = denial.pause.as_millis().try_into().unwrap_or(u16::MAX);
         self.tell_monitor(&FromLeader::Denied { user: user.clone(), text: denial.text.clone(), pause_ms });
@@ -248,14 +254,14 @@ impl Login {
     }
 
     /// Reports who was let in and waits for what to do with them.
-    fn ask_monitor(&self, admission: &Admission) -> anyhow::Result<Verdict> {
+    pub fn ask_monitor(&self, admission: &Admission) -> anyhow::Result<Verdict> {
         let account = &admission.account;
         let user = UserName::truncated(&account.name);
         self.monitor.send(&FromLeader::Authenticated { uid: account.uid, user }).context("cannot tell the monitor")?;
         self.tell_gate(&login::FromLeader::Accepted);
 
         let fds = [(self.monitor.as_fd(), Interest::Read), (self.gate.as_fd(), Interest::Read)];
-        let events = wait(&fds, Some(Instant::now() + VERDICT_TIME))?;
+        let events = wait(&fds, Some(Instant::now() + self.deadlines.verdict))?;
         let [monitor, gate] = events.as_slice() else { bail!("poll lost a descriptor") };
         if monitor.readable {
             return match self.monitor.recv() {
@@ -276,8 +282,8 @@ impl Login {
     }
 
     /// The gate reads the end of this channel as a failure until it has its link: leave that to it.
-    fn wait_for_gate(&self) {
-        let _ = wait(&[(self.gate.as_fd(), Interest::Read)], Some(Instant::now() + GATE_TIME));
+    pub fn wait_for_gate(&self) {
+        let _ = wait(&[(self.gate.as_fd(), Interest::Read)], Some(Instant::now() + self.deadlines.link));
     }
 
     /// A gate that is gone is nobody to tell; whoever waits on it next will see that.
@@ -293,12 +299,6 @@ impl Login {
         }
     }
 }
-
-const LOGIN_TIME: Duration = Duration::from_secs(180);
-const BACKSTOP_SECONDS: u32 = 240;
-/// Longer than another login of the same user may take to start the session that this one waits for.
-const VERDICT_TIME: Duration = Duration::from_secs(120);
-const GATE_TIME: Duration = Duration::from_secs(30);
 
 const TOO_LATE: &str = "The login took too long.";
 const CANCELLED: &str = "The login was cancelled.";

@@ -299,4 +299,40 @@ mod tests {
             .unwrap();
         assert_eq!(String::from_utf8(output.stdout).unwrap(), "--config-dir|/etc/it's \"here\"|--session=c++|");
     }
+
+    /// In a process that becomes the worker, where it is let.
+    #[test]
+    fn a_worker_that_cannot_become_its_user_does_not_run() {
+        use std::os::unix::fs::PermissionsExt;
+        use wrd_sys::spawn::Program;
+        const FOLDER: &str = "WRD_TEST_FOLDER";
+        let Some(folder) = std::env::var_os(FOLDER) else {
+            let folder = tempfile::tempdir().unwrap();
+            let program = folder.path().join("worker");
+            std::fs::write(&program, "#!/bin/sh\n: >\"$0.ran\"\n").unwrap();
+            std::fs::set_permissions(&program, std::fs::Permissions::from_mode(0o755)).unwrap();
+            let child = Program::new(&std::env::current_exe().unwrap())
+                .arg("--exact")
+                .arg("worker::tests::a_worker_that_cannot_become_its_user_does_not_run")
+                .env(FOLDER, folder.path());
+            // Of root that leaves the number: no capability.
+            let child = if Uid::effective().is_root() { child.user(0, 0) } else { child };
+            assert!(child.spawn().unwrap().wait().unwrap().success());
+            assert!(!program.with_extension("ran").exists());
+            return;
+        };
+        let other = Uid::effective().as_raw() + 1;
+        let account =
+            Account { name: "other".into(), uid: other, gid: other, home: "/".into(), shell: "/bin/sh".into() };
+        let launch = Launch {
+            account: &account,
+            environment: &Environment::base(&account),
+            program: Path::new(&folder).join("worker"),
+            config_dir: Path::new("/etc/wrd-dm"),
+            session: None,
+        };
+        let (_ours, theirs) = RawChannel::pair().unwrap();
+        let Err(text) = launch.become_worker(&theirs.typed());
+        assert!(text.contains("cannot become the user"), "{text}");
+    }
 }

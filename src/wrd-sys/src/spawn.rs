@@ -271,6 +271,44 @@ mod tests {
         assert!(keyrings[0] != keyrings[1] && keyrings[1] != keyrings[2] && keyrings[0] != keyrings[2], "{keyrings:?}");
     }
 
+    /// A thread of root's that has given up one capability; all of them for none.
+    #[allow(unsafe_code)]
+    fn give_up(capability: Option<u32>) {
+        let Some(capability) = capability else { return crate::harden::drop_capabilities().unwrap() };
+        // _LINUX_CAPABILITY_VERSION_3, this thread; effective, permitted, inheritable, lower and upper half.
+        let (header, mut sets) = ([0x2008_0522_u32, 0], [0_u32; 6]);
+        // SAFETY: writes a body of six words, which are there.
+        assert_eq!(unsafe { libc::syscall(libc::SYS_capget, header.as_ptr(), sets.as_mut_ptr()) }, 0);
+        sets[..3].iter_mut().for_each(|set| *set &= !(1 << capability));
+        // SAFETY: reads what was just written.
+        assert_eq!(unsafe { libc::syscall(libc::SYS_capset, header.as_ptr(), sets.as_ptr()) }, 0);
+    }
+
+    #[test]
+    fn who_cannot_become_another_user_starts_nothing() {
+        const NOBODY: u32 = 65534;
+        const SETGID: u32 = 6;
+        const SETUID: u32 = 7;
+        const SETPCAP: u32 = 8;
+        let start =
+            |uid, gid| Program::new(Path::new("/bin/true")).user(uid, gid).spawn().map(|mut child| child.wait());
+        if !nix::unistd::geteuid().is_root() {
+            assert!(start(NOBODY, NOBODY).is_err() && start(0, 0).is_err());
+            return;
+        }
+        start(NOBODY, NOBODY).unwrap().unwrap();
+        // Groups alone, with the gid that it has already, and uid alone; what does not empty the bounding set.
+        for (lacks, gid) in
+            [(None, NOBODY), (Some(SETGID), NOBODY), (Some(SETGID), 0), (Some(SETUID), NOBODY), (Some(SETPCAP), NOBODY)]
+        {
+            let started = std::thread::spawn(move || {
+                give_up(lacks);
+                start(NOBODY, gid).is_ok()
+            });
+            assert!(!started.join().unwrap(), "without {lacks:?}, gid {gid}");
+        }
+    }
+
     #[test]
     fn a_program_that_does_not_exist_is_an_error() {
         assert!(Program::new(Path::new("/nonexistent")).spawn().is_err());

@@ -1,6 +1,7 @@
 //! The monitor between gates, leaders and sessions that say anything at any time: frames as they come from a
 //! socket, into the tables, with a small world around them that does what the tables want done.
 
+use super::peer::frame;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 use wrd_dm::table::{Action, Looked, Proven, Table, Timing};
@@ -41,13 +42,6 @@ pub fn protocol(data: &[u8]) {
 }
 
 const POLICIES: [Security; 4] = [Security::Auto, Security::NlaPreferred, Security::NlaRequired, Security::Tls];
-
-fn frame<'a>(rest: &mut &'a [u8]) -> &'a [u8] {
-    let Some((length, behind)) = rest.split_first() else { return &[] };
-    let (frame, behind) = behind.split_at(behind.len().min((*length).into()));
-    *rest = behind;
-    frame
-}
 
 struct World {
     table: Table,

@@ -279,6 +279,31 @@ fn settle(table: &mut Table, now: Instant, running: bool) -> Done {
     done
 }
 
+#[test]
+fn only_a_leader_that_says_so_lets_anybody_in() {
+    use requests::Decides::{Authentication, Nothing};
+    for word in every_word() {
+        let decides = match &word {
+            Word::Gate(message) => requests::of_gate(message).decides,
+            Word::Leader(message) => requests::of_leader(message).decides,
+            Word::Session(message) => requests::of_session(message).decides,
+        };
+        let expected = if name(&word) == "Authenticated" { Authentication } else { Nothing };
+        assert_eq!(decides, expected, "{}", name(&word));
+    }
+
+    // And where another request comes to it all the same, that is a fault, and the connection ends.
+    let (now, id, second) = (Instant::now(), ConnectionId(1), Duration::from_secs(1));
+    let mut table = Table::new(Timing { login: second, screen: second, start: second, reconnect: second });
+    table.accepted(id, Address::truncated("192.0.2.7"), Security::Tls, now);
+    table.gate_says(id, ToMonitor::Sign { scheme: 0x0403, message: Bytes::default() }, now);
+    table.gate_says(id, ToMonitor::OpenLogin, now);
+    let named = FromLeader::Authenticated { uid: UID, user: UserName::truncated(ALICE) };
+    let screen = requests::of_gate(&ToMonitor::Screen);
+    let fault = table.ask(id, screen, |table| table.leader_says(id, named, now)).unwrap_err();
+    assert_eq!(fault, "Screen, which does not decide, and was let in");
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(4000))]
     #[test]

@@ -94,7 +94,7 @@ const RELAYING: Rule<Stage> = rule("Relaying", |stage| matches!(stage, Stage::Li
 const FAILED: Rule<Stage> = rule("Failed", |stage| !matches!(stage, Stage::Relaying(_)), Times::Once);
 
 // A leader's.
-const DENIED: Rule<Stage> = deciding("Denied", |stage| matches!(stage, Stage::Login), Times::AtMost(MAX_TRIES));
+const DENIED: Rule<Stage> = rule("Denied", |stage| matches!(stage, Stage::Login), Times::AtMost(MAX_TRIES));
 const AUTHENTICATED: Rule<Stage> = deciding("Authenticated", |stage| matches!(stage, Stage::Login), Times::Once);
 const STALE: Rule<Stage> = rule("Stale", |stage| matches!(stage, Stage::Login), Times::Once);
 /// A question may be cancelled, which is no answer.

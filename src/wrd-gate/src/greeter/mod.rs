@@ -22,6 +22,7 @@ mod words;
 
 use crate::client::{Client, ClientError, Flushed, MOST_INCOMING, Stream};
 use crate::deadline::{Deadline, WaitError, wait};
+use crate::deadlines::Deadlines;
 use crate::login::{Event, Login};
 use anyhow::Result;
 use choices::Choices;
@@ -83,12 +84,6 @@ pub enum Outcome {
     Cancelled,
 }
 
-/// How long the screen waits for somebody to be there at all: the first key, the first move of the pointer.
-const FIRST_INPUT: Duration = Duration::from_secs(20);
-/// How long what was told last can be read before the desktop takes its place; any key or click is enough.
-const TOLD: Duration = Duration::from_secs(4);
-/// How long a final failure stays on the screen.
-const READING: Duration = Duration::from_secs(60);
 /// From when on the screen says how long the user has left.
 const SOON: Duration = Duration::from_secs(15);
 /// Lines that one click of the wheel rolls a menu by.
@@ -100,6 +95,7 @@ pub struct Greeter {
     form: Form,
     screen: Screen,
     keyboard: Keyboard,
+    deadlines: Deadlines,
     /// Set until somebody is there.
     first_input: Option<Deadline>,
     /// Set once only a text is left.
@@ -113,7 +109,7 @@ pub struct Greeter {
 }
 
 impl Greeter {
-    pub fn new(scene: Scene, user: &UserName, opening: Opening) -> Self {
+    pub fn new(scene: Scene, user: &UserName, opening: Opening, deadlines: Deadlines) -> Self {
         let layout = xkb(scene.keyboard);
         let keyboard = Keyboard::new(layout);
         let language = Language::of_keyboard(scene.keyboard.layout);
@@ -123,7 +119,8 @@ impl Greeter {
             form,
             screen,
             keyboard,
-            first_input: Some(Deadline::after(FIRST_INPUT)),
+            deadlines,
+            first_input: Some(Deadline::after(deadlines.first_input)),
             reading: None,
             unread: None,
             asked: false,
@@ -169,7 +166,7 @@ impl Greeter {
                         let cancelled = std::mem::take(&mut self.cancelled);
                         self.form.denied(if cancelled { Tone::Plain } else { Tone::Error }, &text);
                         // Nobody could type before.
-                        self.first_input = self.first_input.map(|_| Deadline::after(FIRST_INPUT));
+                        self.first_input = self.first_input.map(|_| Deadline::after(self.deadlines.first_input));
                     }
                     Event::Denied { text, may_retry: false } | Event::Failed(text) => self.failed(&text),
                 }
@@ -219,12 +216,12 @@ impl Greeter {
             Told::Error => Tone::Error,
         };
         self.form.tell(tone, text);
-        self.unread = Some(Deadline::after(TOLD));
+        self.unread = Some(Deadline::after(self.deadlines.told));
     }
 
     fn failed(&mut self, text: &str) {
         self.form.failed(text);
-        self.reading = Some(Deadline::after(READING));
+        self.reading = Some(Deadline::after(self.deadlines.reading));
     }
 
     /// The keyboard layout that the user chose, by its Windows identifier.

@@ -11,7 +11,10 @@ mod policy;
 pub use policy::{Policy, Rule, Stage};
 
 use anyhow::{Context, Result};
-use landlock::{ABI, Access, AccessFs, AccessNet, CompatLevel, Compatible, Ruleset, RulesetAttr, RulesetStatus, Scope};
+use landlock::{
+    ABI, Access, AccessFs, AccessNet, CompatLevel, Compatible, RestrictionStatus, Ruleset, RulesetAttr, RulesetStatus,
+    Scope,
+};
 use nix::sys::resource::{Resource, setrlimit};
 use nix::unistd::geteuid;
 use seccompiler::{
@@ -46,9 +49,10 @@ pub fn enter(policy: &Policy, given: u32) -> Result<()> {
     limit(Resource::RLIMIT_AS, ADDRESS_SPACE)?;
     limit(Resource::RLIMIT_MEMLOCK, 0)?;
     limit(Resource::RLIMIT_MSGQUEUE, 0)?;
-    match landlock()? {
-        RulesetStatus::FullyEnforced => {}
-        RulesetStatus::PartiallyEnforced => debug!("this kernel knows a part of landlock"),
+    let RestrictionStatus { ruleset, landlock, .. } = landlock()?;
+    match ruleset {
+        RulesetStatus::FullyEnforced => debug!("landlock is in force, all of it"),
+        RulesetStatus::PartiallyEnforced => debug!("landlock is in force, as far as this kernel has it: {landlock:?}"),
         RulesetStatus::NotEnforced => warn!("this kernel has no landlock: the system call filter stands alone"),
     }
     apply(policy.rules(Stage::Login)).context("seccomp")
@@ -64,16 +68,15 @@ fn limit(resource: Resource, value: u64) -> Result<()> {
 }
 
 /// No file, no port, no signal and no abstract socket outside of this process.
-fn landlock() -> Result<RulesetStatus> {
+fn landlock() -> Result<RestrictionStatus> {
     let abi = ABI::V6;
-    let status = Ruleset::default()
+    Ok(Ruleset::default()
         .set_compatibility(CompatLevel::BestEffort)
         .handle_access(AccessFs::from_all(abi))?
         .handle_access(AccessNet::from_all(abi))?
         .scope(Scope::from_all(abi))?
         .create()?
-        .restrict_self()?;
-    Ok(status.ruleset)
+        .restrict_self()?)
 }
 
 fn apply(rules: &[Rule]) -> Result<()> {

@@ -116,7 +116,7 @@ const CLIENT: Argument = equal(0, 3);
 /// Descriptors 4 to 7: the monitor, the login, the link.
 const LATER: Argument = Argument { index: 0, mask: 0xffff_fffc, value: 4 };
 
-const fn always(name: &'static str, call: libc::c_long) -> Rule {
+pub(super) const fn always(name: &'static str, call: libc::c_long) -> Rule {
     only(name, call, &[])
 }
 

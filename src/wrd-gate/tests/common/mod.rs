@@ -95,14 +95,20 @@ pub fn accept_program(
     accept_as(listener, identity, (Security::Auto, login_deadline_ms), program)
 }
 
-fn accept_as(
+/// The same with all of that.
+pub fn accept_as(listener: &TcpListener, identity: &Identity, given: (Security, u32), program: Program) -> Monitor {
+    accept_over(RawChannel::pair().unwrap(), listener, identity, given, program)
+}
+
+/// The same over a pair of sockets that the test has made.
+pub fn accept_over(
+    (ours, theirs): (RawChannel, RawChannel),
     listener: &TcpListener,
     identity: &Identity,
     (security, login_deadline_ms): (Security, u32),
     program: Program,
 ) -> Monitor {
     let (socket, peer) = listener.accept().unwrap();
-    let (ours, theirs) = RawChannel::pair().unwrap();
     let gate = program.fd(3, socket.into()).fd(4, theirs.into()).spawn().unwrap();
     let channel: Channel<ToGate, ToMonitor> = ours.typed();
     let start = Start {

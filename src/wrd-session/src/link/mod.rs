@@ -428,3 +428,6 @@ fn area(rect: &InclusiveRectangle) -> Option<Rect> {
     let height = rect.bottom.checked_sub(rect.top)?.checked_add(1)?;
     Some(Rect { x: rect.left, y: rect.top, width, height })
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,146 @@
+//! Calls, and what has to come of them.
+
+use super::Outcome::{self, Dies, Returns};
+use nix::libc::{self, c_long};
+
+/// A call with its arguments, and what comes of it up to a login and in the relay.
+#[derive(Clone, Copy)]
+pub struct Call(pub &'static str, pub c_long, pub [u64; 6], pub Outcome, pub Outcome);
+
+const RW: u64 = (libc::PROT_READ | libc::PROT_WRITE) as u64;
+const RX: u64 = (libc::PROT_READ | libc::PROT_EXEC) as u64;
+const READ: u64 = libc::PROT_READ as u64;
+const ANONYMOUS: u64 = (libc::MAP_PRIVATE | libc::MAP_ANONYMOUS) as u64;
+const PRIVATE: u64 = libc::MAP_PRIVATE as u64;
+const SHARED: u64 = libc::MAP_SHARED as u64;
+const NOBODY: u64 = u64::MAX;
+const NOW: u64 = (libc::MSG_NOSIGNAL | libc::MSG_DONTWAIT) as u64;
+/// Of a register whose lower half alone is the argument.
+const UPPER: u64 = 1 << 32;
+const DEBUG: Outcome = if cfg!(debug_assertions) { Returns } else { Dies };
+
+pub const CALLS: &[Call] = &[
+    Call("anonymous memory", libc::SYS_mmap, [0, 4096, RW, ANONYMOUS, NOBODY, 0], Returns, Returns),
+    Call("executable memory", libc::SYS_mmap, [0, 4096, RX, ANONYMOUS, NOBODY, 0], Dies, Dies),
+    Call("memory to write and run", libc::SYS_mmap, [0, 4096, RW | RX, ANONYMOUS, NOBODY, 0], Dies, Dies),
+    Call("a file in memory", libc::SYS_mmap, [0, 4096, READ, PRIVATE, 2, 0], Dies, Dies),
+    Call("a shared file in memory", libc::SYS_mmap, [0, 4096, RW, SHARED, 2, 0], Dies, Dies),
+    Call("a file in memory to run", libc::SYS_mmap, [0, 4096, RX, PRIVATE, 2, 0], Dies, Dies),
+    Call("send", libc::SYS_sendto, [3, 0, 0, NOW, 0, 0], Returns, Returns),
+    Call("send to an address", libc::SYS_sendto, [3, 0, 0, NOW, 4096, 16], Dies, Dies),
+    Call("send to an address far up", libc::SYS_sendto, [3, 0, 0, NOW, UPPER, 16], Dies, Dies),
+    Call("receive", libc::SYS_recvfrom, [3, 0, 0, NOW, 0, 0], Returns, Returns),
+    Call("write several", libc::SYS_writev, [3, 0, 0, 0, 0, 0], Returns, Returns),
+    Call("shut the client", libc::SYS_shutdown, [3, 2, 0, 0, 0, 0], Returns, Returns),
+    Call("shut the monitor", libc::SYS_shutdown, [4, 2, 0, 0, 0, 0], Returns, Returns),
+    Call("shut the last", libc::SYS_shutdown, [7, 2, 0, 0, 0, 0], Returns, Returns),
+    Call("shut standard input", libc::SYS_shutdown, [0, 2, 0, 0, 0, 0], Dies, Dies),
+    Call("shut the log", libc::SYS_shutdown, [2, 2, 0, 0, 0, 0], Dies, Dies),
+    Call("shut the log, in another way", libc::SYS_shutdown, [UPPER | 2, 2, 0, 0, 0, 0], Dies, Dies),
+    Call("shut what is behind the last", libc::SYS_shutdown, [8, 2, 0, 0, 0, 0], Dies, Dies),
+    Call("flags", libc::SYS_fcntl, [3, libc::F_GETFL as u64, 0, 0, 0, 0], Returns, Dies),
+    Call("flags of the login", libc::SYS_fcntl, [5, libc::F_SETFL as u64, 0, 0, 0, 0], Returns, Dies),
+    Call("flags of the client", libc::SYS_fcntl, [3, libc::F_SETFL as u64, 0, 0, 0, 0], Dies, Dies),
+    Call("flags of the log", libc::SYS_fcntl, [2, libc::F_SETFL as u64, 0, 0, 0, 0], Dies, Dies),
+    Call("flags of what is behind", libc::SYS_fcntl, [8, libc::F_SETFL as u64, 0, 0, 0, 0], Dies, Dies),
+    Call("whether it is open", libc::SYS_fcntl, [3, libc::F_GETFD as u64, 0, 0, 0, 0], DEBUG, DEBUG),
+    Call("a copy", libc::SYS_fcntl, [3, libc::F_DUPFD as u64, 0, 0, 0, 0], Dies, Dies),
+    Call("a copy, closed by exec", libc::SYS_fcntl, [3, libc::F_DUPFD_CLOEXEC as u64, 0, 0, 0, 0], Dies, Dies),
+    Call("open across exec", libc::SYS_fcntl, [4, libc::F_SETFD as u64, 0, 0, 0, 0], Dies, Dies),
+    Call("signals for an owner", libc::SYS_fcntl, [4, libc::F_SETOWN as u64, 1, 0, 0, 0], Dies, Dies),
+    Call("do not block", libc::SYS_ioctl, [6, libc::FIONBIO, 0, 0, 0, 0], Returns, Dies),
+    Call("do not block, the client", libc::SYS_ioctl, [3, libc::FIONBIO, 0, 0, 0, 0], Dies, Dies),
+    Call("do not block, the log", libc::SYS_ioctl, [2, libc::FIONBIO, 0, 0, 0, 0], Dies, Dies),
+    Call("how much is there", libc::SYS_ioctl, [6, libc::FIONREAD, 0, 0, 0, 0], Dies, Dies),
+    Call("type on a terminal", libc::SYS_ioctl, [4, libc::TIOCSTI, 0, 0, 0, 0], Dies, Dies),
+    Call("interfaces", libc::SYS_ioctl, [4, libc::SIOCGIFCONF, 0, 0, 0, 0], Dies, Dies),
+    Call("write the log", libc::SYS_write, [2, 0, 0, 0, 0, 0], Returns, Returns),
+    Call("write standard output", libc::SYS_write, [1, 0, 0, 0, 0, 0], Dies, Dies),
+    Call("write the client", libc::SYS_write, [3, 0, 0, 0, 0, 0], Dies, Dies),
+    Call("write the monitor", libc::SYS_write, [4, 0, 0, 0, 0, 0], Dies, Dies),
+    Call("no new privileges", libc::SYS_prctl, [libc::PR_SET_NO_NEW_PRIVS as u64, 1, 0, 0, 0, 0], Returns, Dies),
+    Call("dumpable", libc::SYS_prctl, [libc::PR_SET_DUMPABLE as u64, 1, 0, 0, 0, 0], Dies, Dies),
+    Call("a debugger", libc::SYS_prctl, [libc::PR_SET_PTRACER as u64, 1, 0, 0, 0, 0], Dies, Dies),
+    Call("a filter, in the old way", libc::SYS_prctl, [libc::PR_SET_SECCOMP as u64, 2, 0, 0, 0, 0], Dies, Dies),
+    Call("a name", libc::SYS_prctl, [libc::PR_SET_NAME as u64, 0, 0, 0, 0, 0], Dies, Dies),
+    Call("another filter", libc::SYS_seccomp, [1, 0, 0, 0, 0, 0], Returns, Dies),
+    Call("the strict filter", libc::SYS_seccomp, [0, 0, 0, 0, 0, 0], Dies, Dies),
+    Call("what filters can do", libc::SYS_seccomp, [3, 0, 0, 0, 0, 0], Dies, Dies),
+    Call("a message in", libc::SYS_recvmsg, [4, 0, NOW, 0, 0, 0], Returns, Dies),
+    Call("a message out", libc::SYS_sendmsg, [4, 0, NOW, 0, 0, 0], Returns, Dies),
+    Call("random bytes", libc::SYS_getrandom, [0; 6], Returns, Dies),
+    Call("the time", libc::SYS_clock_gettime, [0; 6], Returns, Returns),
+    Call("close", libc::SYS_close, [NOBODY, 0, 0, 0, 0, 0], Returns, Returns),
+    Call("wait for nothing", libc::SYS_poll, [0; 6], Returns, Returns),
+    // The other set of numbers that the same instruction has: a listed call under its number there.
+    Call("wait, of x32", 0x4000_0000 | libc::SYS_poll, [0; 6], Dies, Dies),
+];
+
+/// At no stage, with no arguments.
+pub const UNLISTED: &[(&str, c_long)] = &[
+    ("execve", libc::SYS_execve),
+    ("execveat", libc::SYS_execveat),
+    ("fork", libc::SYS_fork),
+    ("vfork", libc::SYS_vfork),
+    ("clone", libc::SYS_clone),
+    ("clone3", libc::SYS_clone3),
+    ("ptrace", libc::SYS_ptrace),
+    ("process_vm_readv", libc::SYS_process_vm_readv),
+    ("process_vm_writev", libc::SYS_process_vm_writev),
+    ("pidfd_open", libc::SYS_pidfd_open),
+    ("pidfd_getfd", libc::SYS_pidfd_getfd),
+    ("pidfd_send_signal", libc::SYS_pidfd_send_signal),
+    ("kill", libc::SYS_kill),
+    ("tkill", libc::SYS_tkill),
+    ("tgkill", libc::SYS_tgkill),
+    ("rt_sigqueueinfo", libc::SYS_rt_sigqueueinfo),
+    ("rt_sigaction", libc::SYS_rt_sigaction),
+    ("open", libc::SYS_open),
+    ("openat", libc::SYS_openat),
+    ("openat2", libc::SYS_openat2),
+    ("open_by_handle_at", libc::SYS_open_by_handle_at),
+    ("unlink", libc::SYS_unlink),
+    ("rename", libc::SYS_rename),
+    ("chmod", libc::SYS_chmod),
+    ("stat", libc::SYS_stat),
+    ("readlink", libc::SYS_readlink),
+    ("read", libc::SYS_read),
+    ("pread64", libc::SYS_pread64),
+    ("sendfile", libc::SYS_sendfile),
+    ("splice", libc::SYS_splice),
+    ("socket", libc::SYS_socket),
+    ("socketpair", libc::SYS_socketpair),
+    ("connect", libc::SYS_connect),
+    ("bind", libc::SYS_bind),
+    ("listen", libc::SYS_listen),
+    ("accept4", libc::SYS_accept4),
+    ("setsockopt", libc::SYS_setsockopt),
+    ("sendmmsg", libc::SYS_sendmmsg),
+    ("recvmmsg", libc::SYS_recvmmsg),
+    ("dup", libc::SYS_dup),
+    ("dup2", libc::SYS_dup2),
+    ("dup3", libc::SYS_dup3),
+    ("pipe2", libc::SYS_pipe2),
+    ("eventfd2", libc::SYS_eventfd2),
+    ("memfd_create", libc::SYS_memfd_create),
+    ("mprotect", libc::SYS_mprotect),
+    ("pkey_mprotect", libc::SYS_pkey_mprotect),
+    ("mremap", libc::SYS_mremap),
+    ("shmat", libc::SYS_shmat),
+    ("io_uring_setup", libc::SYS_io_uring_setup),
+    ("io_uring_enter", libc::SYS_io_uring_enter),
+    ("bpf", libc::SYS_bpf),
+    ("userfaultfd", libc::SYS_userfaultfd),
+    ("perf_event_open", libc::SYS_perf_event_open),
+    ("keyctl", libc::SYS_keyctl),
+    ("mount", libc::SYS_mount),
+    ("unshare", libc::SYS_unshare),
+    ("setns", libc::SYS_setns),
+    ("chroot", libc::SYS_chroot),
+    ("setuid", libc::SYS_setuid),
+    ("capset", libc::SYS_capset),
+    ("prlimit64", libc::SYS_prlimit64),
+    ("personality", libc::SYS_personality),
+    ("arch_prctl", libc::SYS_arch_prctl),
+    ("modify_ldt", libc::SYS_modify_ldt),
+];
