@@ -97,7 +97,7 @@ fn a_return_by_cookie(machine: &Machine) -> anyhow::Result<()> {
         let next = visit(machine, &["--present", &hex(&spent)])?;
         said(machine, &mark, "reconnected by cookie")?;
         is_nowhere(machine, Scene::Left, &[&canary])?;
-        // The monitor knows the one that is good now, and may not have wiped the other; nobody else has either.
+        // The monitor knows the one that is good now, and may have the other on its stack; nobody else has either.
         let needles = |cookie: &[u8]| Needle::of_hash("a cookie", &cookie[cookie.len() - RANDOM..]);
         let (known, left) = (everywhere(machine, &needles(&next))?, everywhere(machine, &needles(&spent))?);
         ensure!(!known.is_empty(), "nobody knows the next cookie");
