@@ -24,7 +24,7 @@ const NLA: Door = Door {
 };
 
 /// The addresses that no other part uses.
-const STREET: Street = Street(120);
+const STREET: Street = Street(39);
 const CONFIG: &str = "/etc/wrd-dm/wrd-dm.toml";
 
 /// Times in ms until the server says no, at the login screen and in NLA, by who was asked for. Nothing is held against

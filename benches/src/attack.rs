@@ -4,7 +4,6 @@
 use crate::cpu;
 use crate::keys::Desk;
 use crate::report::{percentile, rounded, summary};
-use anyhow::ensure;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::process::{Child, Stdio};
@@ -12,6 +11,7 @@ use std::time::Duration;
 use wrd_tests::eventually;
 use wrd_tests::machine::{Build, Machine};
 use wrd_tests::processes::count;
+use wrd_tests::rogue::Rogue;
 use wrd_tests::strangers::{Attack, Street};
 
 const ROUNDS: usize = 10;
@@ -36,8 +36,9 @@ struct Kind {
 fn kinds() -> Vec<Kind> {
     let kind = |name, from, words: &'static str| Kind { name, from, words: words.split(' ').collect() };
     // Of each stage, and all at the same time.
-    let stages = ["silent", "negotiated", "half-tls", "tls", "joined", "active"];
+    let stages = ["silent", "negotiated", "half-tls", "tls", "credssp", "challenged", "joined", "active"];
     let trickle = stages.iter().flat_map(|stage| ["--stage", stage]).cycle().take(2 * 240);
+    let taken_over = SPINNING.into_iter().chain(BUSY.iter().copied().cycle().take(20 * BUSY.len()));
     vec![
         Kind { name: "nothing", from: (0, 0), words: Vec::new() },
         Kind { name: LOOP, from: (0, 0), words: Vec::new() },
@@ -45,16 +46,43 @@ fn kinds() -> Vec<Kind> {
         kind("flood_from_one_source", (1, 0), "flood --connections 100000000 --hold 200 --talk"),
         kind("flood_from_many_sources", (300, 100), "flood --connections 100000000 --hold 600 --talk"),
         kind("half_open", (200, 100), "stand --stage joined --connections 300 --again"),
+        kind("half_open_in_nla", (200, 100), "stand --stage challenged --connections 300 --again"),
+        kind("login_screens", (200, 100), "stand --stage active --connections 300 --again"),
+        kind("login_screens_deaf", (200, 100), "stand --stage active --connections 300 --again --deaf"),
         Kind {
             name: "slow_bytes",
             from: (200, 50),
             words: ["trickle", "--pause-ms", "100"].into_iter().chain(trickle).collect(),
         },
         kind("hostile_lengths", (350, 150), "lengths"),
+        kind("structures", (350, 150), "structures"),
+        kind("tls_records", (350, 150), "tls"),
         kind("flipped_bits", (350, 150), "flips --connections 20000 --seed 1"),
         kind("wrong_passwords", (250, 50), "passwords --attempts 100000 --user carol"),
+        Kind {
+            name: ROGUE,
+            from: (500, 0),
+            words: ["rogue"].into_iter().chain(taken_over.flat_map(|case| ["--case", case])).collect(),
+        },
     ]
 }
+
+/// Gates that were taken over, behind which is nobody's gate but the attackers'.
+const ROGUE: &str = "gates_taken_over";
+/// What half of those that are there at a time do all the time: nothing, as fast as it goes.
+const SPINNING: [&str; 4] = ["start/process-spin"; 4];
+/// What the others do in turn: as much as they can get their monitor, their leader or the kernel to do for them.
+const BUSY: &[&str] = &[
+    "start/flood",
+    "signed/flood",
+    "signed/process-orphans",
+    "signed/frame-many-descriptors",
+    "login/login-thousand",
+    "login/login-largest",
+    "start/frame-largest",
+    "start/process-abort",
+    "start/foreign",
+];
 
 /// What is an attack on the machine and not on us: nobody listens there, and the kernel says so.
 const CLOSED_PORT: &str = "flood_at_a_closed_port";
@@ -123,6 +151,7 @@ struct Front<'m> {
 impl Front<'_> {
     /// Key presses during one attack, from its first moment on; then waits until all is quiet again.
     fn attack(&mut self, kind: &Kind, desk: &mut Desk, found: &mut Found) -> anyhow::Result<()> {
+        let rogue = (kind.name == ROGUE).then(|| Rogue::in_place_as(Build::Release, self.machine)).transpose()?;
         let calm = count(self.machine)?;
         let before = cpu::spent(self.machine)?;
         let mut attack = self.start(kind)?;
@@ -138,6 +167,7 @@ impl Front<'_> {
         found.cpu.push(cpu::spent(self.machine)?.since(&before));
         drop(attack);
         eventually("the attack to be over", PATIENCE, || Ok((count(self.machine)? == calm).then_some(())))?;
+        drop(rogue);
         std::thread::sleep(Duration::from_millis(500));
         Ok(())
     }
@@ -149,9 +179,9 @@ impl Front<'_> {
         if kind.words.is_empty() {
             return Ok(None);
         }
-        ensure!(self.street < u8::MAX, "no addresses are left");
         let (street, (four, six)) = (Street(self.street), kind.from);
-        self.street += 1;
+        // When all have been used it is so late that nothing is held against the first any more.
+        self.street = self.street.checked_add(1).unwrap_or(STREET);
         let mut from = vec![street.four(four)];
         from.extend((six > 0).then(|| street.six(six)));
         let port = if kind.name == CLOSED_PORT { NOBODYS } else { RDP };

@@ -14,7 +14,7 @@ use wrd_tests::strangers::{Attack, Street};
 
 const ROUNDS: u8 = 6;
 const STANDING: usize = 300;
-const STAGES: &[&str] = &["silent", "negotiated", "half-tls", "joined"];
+const STAGES: &[&str] = &["silent", "negotiated", "half-tls", "credssp", "challenged", "joined"];
 /// The first of the addresses that no other part uses.
 const STREET: u8 = 2;
 /// As long as it may take them to get there; the shortest deadline of a gate is not much longer.

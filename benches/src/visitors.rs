@@ -26,6 +26,8 @@ const STREET: Street = Street(1);
 const STAGES: &[(&str, &[&str])] = &[
     ("negotiated", &["--stage", "negotiated"]),
     ("tls", &["--stage", "tls"]),
+    ("credssp", &["--stage", "credssp"]),
+    ("challenged", &["--stage", "challenged"]),
     ("joined", &["--stage", "joined"]),
     ("login_screen_1024x768", &["--stage", "active", "--width", "1024", "--height", "768"]),
     ("login_screen_3840x2160", &["--stage", "active", "--width", "3840", "--height", "2160"]),

@@ -33,6 +33,7 @@ fn prepare(machine: &Machine) -> anyhow::Result<()> {
 }
 
 fn restore(machine: &Machine) -> anyhow::Result<()> {
-    machine.try_sh("pkill -KILL -x wrd-attacker; rm -rf /home/dave/.config")?;
+    machine.try_sh("pkill -KILL -x wrd-attacker; rm -rf /home/dave/.config; wrdctl forget carol")?;
+    machine.try_sh("rm /etc/wrd-dm/wrd-dm.toml.d/attack-nla.toml && systemctl reload wrd-dm.service")?;
     server::restore(machine)
 }

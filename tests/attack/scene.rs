@@ -1,9 +1,10 @@
 //! What stands around every attack: a user who types, a look at everything before it, and the same look after.
 
-use anyhow::{Context, ensure};
+use anyhow::{Context, bail, ensure};
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 use wrd_tests::client::{Client, Options};
 use wrd_tests::machine::{Build, Machine, Mark};
@@ -13,9 +14,26 @@ use wrd_tests::{eventually, poll, processes, server};
 
 /// Longer than every deadline that the machine of these tests has configured, on the slowest machine.
 const CALM: Duration = Duration::from_secs(120);
-/// What the monitor may remember of strangers, and the largest gate of one, in kB of its own memory.
+/// What the monitor may remember of strangers, in kB of its own memory.
 const MONITOR_GROWTH: u64 = 8_000;
-const GATE: u64 = 12_000;
+
+/// How far the connections of strangers come, which is what their gates may need.
+#[derive(Clone, Copy)]
+pub enum Reach {
+    /// None has a login screen.
+    Before,
+    Screen,
+}
+
+impl Reach {
+    /// The largest gate, in kB of its own memory.
+    fn most(self) -> u64 {
+        match self {
+            Self::Before => 4_000,
+            Self::Screen => 12_000,
+        }
+    }
+}
 
 /// Whether the long variants are asked for (`make test-all`).
 pub fn long() -> bool {
@@ -47,11 +65,14 @@ pub struct Scene<'m> {
     mark: Mark,
     /// What the journal may say of this attack, though it is a sign of something broken elsewhere.
     expected: Vec<[&'static str; 2]>,
+    reach: Reach,
+    /// Of the gates that were seen of others, in kB.
+    largest: AtomicU64,
 }
 
 impl<'m> Scene<'m> {
-    /// Begins with a user at work. Attacks come from `street`, which no other test has.
-    pub fn begin(machine: &'m Machine, street: u8) -> anyhow::Result<Self> {
+    /// Begins with a user at work. Attacks come from `street`, which no other test has, and as far as `reach`.
+    pub fn begin(machine: &'m Machine, street: u8, reach: Reach) -> anyhow::Result<Self> {
         server::clear(machine)?;
         eventually("other attacks to end", CALM, || {
             let gates = processes::count(machine)?.contains_key("wrd-gate");
@@ -61,7 +82,8 @@ impl<'m> Scene<'m> {
         let before = lasting_state(machine)?;
         let memory = processes::anonymous(&before.monitor).context("the monitor's memory")?;
         let (gate, mark) = (one(machine, "wrd-gate")?, machine.mark()?);
-        Ok(Self { machine, typist, street: Street(street), gate, before, memory, mark, expected: Vec::new() })
+        let (street, largest, expected) = (Street(street), AtomicU64::new(0), Vec::new());
+        Ok(Self { machine, typist, street, gate, before, memory, mark, expected, reach, largest })
     }
 
     /// Starts an attack from this many addresses of IPv4, and of IPv6.
@@ -78,7 +100,17 @@ impl<'m> Scene<'m> {
 
     /// While an attack goes on the user types on, and somebody else can log in.
     pub fn life_goes_on(&self) -> anyhow::Result<()> {
-        self.typist.goes_on()?;
+        let over = AtomicBool::new(false);
+        std::thread::scope(|scope| {
+            // An attack may be over before they are.
+            let watch = scope.spawn(|| self.look_until(|| Ok(over.load(Ordering::Relaxed))));
+            let lived = self.typist.goes_on().and_then(|()| self.bob_logs_in());
+            over.store(true, Ordering::Relaxed);
+            lived.and(watch.join().unwrap_or_else(|_| bail!("the onlooker panicked")))
+        })
+    }
+
+    fn bob_logs_in(&self) -> anyhow::Result<()> {
         let bob = Client::login(self.machine, Options::user("bob").size(800, 600))?;
         bob.disconnect()?;
         self.machine.sh("wrdctl terminate bob")?;
@@ -87,16 +119,26 @@ impl<'m> Scene<'m> {
 
     /// Waits for an attack to be over, and looks meanwhile that no gate of a stranger's is large.
     pub fn watch(&self, mut attack: Attack) -> anyhow::Result<Value> {
-        while attack.goes_on()? {
-            for (name, path) in processes::ours(self.machine)? {
-                let size = processes::anonymous(&path).unwrap_or(0);
-                if name == "wrd-gate" && path != self.gate {
-                    ensure!(size < GATE, "a stranger's gate has {size} kB");
-                }
-            }
+        self.look_until(|| Ok(!attack.goes_on()?))?;
+        attack.finish()
+    }
+
+    fn look_until(&self, mut over: impl FnMut() -> anyhow::Result<bool>) -> anyhow::Result<()> {
+        while !over()? {
+            self.look()?;
             std::thread::sleep(Duration::from_millis(50));
         }
-        attack.finish()
+        Ok(())
+    }
+
+    /// How large the largest gate of somebody else is now, in kB of its own memory; none may be too large.
+    pub fn look(&self) -> anyhow::Result<u64> {
+        let mut gates = processes::ours(self.machine)?;
+        gates.retain(|(name, path)| name == "wrd-gate" && *path != self.gate);
+        let largest = gates.iter().filter_map(|(_, path)| processes::anonymous(path)).max().unwrap_or(0);
+        ensure!(largest < self.reach.most(), "a stranger's gate has {largest} kB");
+        self.largest.fetch_max(largest, Ordering::Relaxed);
+        Ok(largest)
     }
 
     /// Waits until no leader is left but that of the user's session: what PAM says of a password takes its time,
@@ -158,10 +200,11 @@ impl<'m> Scene<'m> {
         for word in ["panicked", "by a fault of its gate", "seccomp", "SIGSYS", "out of memory"] {
             let expected = |line: &&str| self.expected.iter().any(|parts| parts.iter().all(|part| line.contains(part)));
             if let Some(line) = journal.lines().find(|line| line.contains(word) && !expected(line)) {
-                anyhow::bail!("the journal says: {line}");
+                bail!("the journal says: {line}");
             }
         }
-        println!("    {typed} letters typed meanwhile");
+        let largest = self.largest.into_inner();
+        println!("    {typed} letters typed meanwhile, {largest} kB in the largest gate of others");
         server::clear(self.machine)
     }
 }

@@ -2,7 +2,7 @@
 //! does to the monitor, the leader and everything else in reach what no gate may, and serves every honest client by
 //! the real gate. It has no sandbox of its own: what holds here, holds without the gate's.
 
-use crate::scene::{Scene, long};
+use crate::scene::{Reach, Scene, long};
 use anyhow::{Context, bail, ensure};
 use serde_json::{Map, Value};
 use wrd_tests::machine::Machine;
@@ -13,9 +13,12 @@ use wrd_tests::{expect_eq, server};
 pub const TESTS: &[Test] = &[("a_gate_taken_over", a_gate_taken_over)];
 
 /// What comes of a case. Whatever is not said to be told after the act must not be told.
+#[derive(Clone, Copy)]
 enum Fate {
     /// It breaks the rules: the monitor ends it, the journal has these words, and its source pays as for a crash.
     Broken(&'static str),
+    /// The same for a request that is not allowed: which one, and why.
+    Wrong(&'static str, &'static str),
     /// Nothing is wrong with it, but that it takes too long.
     Late,
     /// It ends by itself, and has told this, each time from the beginning of the line.
@@ -24,7 +27,7 @@ enum Fate {
     Crash(&'static str),
 }
 
-use Fate::{Broken, Crash, Late, Tells};
+use Fate::{Broken, Crash, Late, Tells, Wrong};
 
 const CLOSED: &str = "its gate closed its channel and lives on";
 const NO_HANDSHAKE: &str = "what it wants signed is no TLS handshake of a server";
@@ -32,89 +35,100 @@ const SILENT_CLOSED: Fate = Tells(&["not sent: the other side closed"]);
 const LEADER_GONE: Fate = Tells(&["login closed"]);
 const NOT_UNDERSTOOD: Fate = Broken("it told its leader ");
 
-/// The stages of a connection that its gate can bring about, and in each what it may not say there. Between login and
-/// link the monitor goes through `Waiting`, `Starting` and `Attaching` by itself; there a gate hits what it hits.
-const REQUESTS: &[(&str, Fate)] = &[
-    ("start/ntlm-challenge", Broken("NtlmChallenge while Unsigned")),
-    ("start/ntlm-proof", Broken("NtlmProof while Unsigned")),
-    ("start/screen", Broken("Screen while Unsigned")),
-    ("start/open-login", Broken("OpenLogin while Unsigned")),
-    ("start/reconnect", Broken("Reconnect while Unsigned")),
-    ("start/relaying", Broken("Relaying while Unsigned")),
-    ("signed/sign", Broken("Sign while Signed")),
-    ("signed/ntlm-proof", Broken("NtlmProof while Signed(Auto)")),
-    ("signed/relaying", Broken("Relaying while Signed")),
+/// What a gate can ask for, and what the journal calls it.
+const REQUESTS: [(&str, &str); 8] = [
+    ("sign", "Sign"),
+    ("ntlm-challenge", "NtlmChallenge"),
+    ("ntlm-proof", "NtlmProof"),
+    ("screen", "Screen"),
+    ("open-login", "OpenLogin"),
+    ("reconnect", "Reconnect"),
+    ("relaying", "Relaying"),
+    ("failed", "Failed"),
+];
+
+/// A stage of a connection that its gate can bring about.
+struct Stage {
+    name: &'static str,
+    /// Who it takes to come there, in turn.
+    people: &'static [&'static str],
+    /// What may be asked for there, as the model of the monitor's request table has it (`ALLOWED` in wrd-dm).
+    allowed: &'static str,
+    /// What might be, and was already.
+    said: &'static str,
+    /// What the journal says of everything else.
+    words: &'static str,
+}
+
+const fn stage(name: &'static str, allowed: &'static str, words: &'static str) -> Stage {
+    Stage { name, people: &[""], allowed, said: "", words }
+}
+
+/// Between login and link the monitor goes through `Waiting`, `Starting` and `Attaching` by itself; there a gate hits
+/// what it hits. Once it relays the monitor has closed the channel, and nobody listens.
+const STAGES: &[Stage] = &[
+    stage("start", "sign failed", " while Unsigned"),
+    stage("signed", "ntlm-challenge screen open-login reconnect failed", " while Signed(Auto)"),
+    Stage {
+        said: "reconnect",
+        ..stage("turned-back", "ntlm-challenge screen open-login failed", " while Signed(Auto)")
+    },
+    stage("challenged", "ntlm-proof failed", " while Challenged"),
+    Stage { people: CAROL, ..stage("proven", "screen open-login reconnect failed", " while Proven") },
+    stage("disproven", "screen failed", " while Over"),
+    Stage { said: "screen", ..stage("screen", "open-login failed", " while Screen") },
+    stage("login", "screen failed", " while Login"),
+    stage("denied", "screen failed", " while Login"),
+    stage("refused", "screen failed", " while Over"),
+    Stage { people: VICTIMS_OF_STARTS, ..stage("starting", "screen failed", SOMEWHERE) },
+    Stage { people: CAROL, ..stage("linked", "screen relaying failed", " while Linked(") },
+    Stage { people: CAROL, ..stage("relaying", "", "") },
+    stage("failed", "", " after its last word"),
+];
+
+/// Where nobody gets in but by NLA.
+const SIGNED_FOR_NLA: Stage = stage("signed", "ntlm-challenge failed", " while Signed(NlaRequired)");
+
+const CAROL: &[&str] = &[" carol pw-carol"];
+const VICTIMS_OF_STARTS: &[&str] =
+    &[" erin pw-erin", " frank pw-frank", " erin pw-erin", " frank pw-frank", " erin pw-erin", " grace pw-grace"];
+/// Where a gate says it on the way to its link, which may be on its way to the gate by then.
+const SOMEWHERE: &str = " while ";
+
+/// Every request that is not allowed at a stage.
+fn wrong_requests(stages: &'static [Stage]) -> Vec<(String, Fate)> {
+    let of = |stage: &'static Stage| {
+        let wrong = REQUESTS.iter().filter(|(request, _)| stage.allowed.split(' ').all(|allowed| allowed != *request));
+        wrong.zip(stage.people.iter().cycle()).map(|((request, name), person)| {
+            let fate = match *request {
+                _ if stage.words.is_empty() => SILENT_CLOSED,
+                said if said == stage.said => Wrong(name, " more than 1 times"),
+                _ => Wrong(name, stage.words),
+            };
+            (format!("{}/{request}{person}", stage.name), fate)
+        })
+    };
+    stages.iter().flat_map(of).collect()
+}
+
+/// What is allowed by itself, and where to it leads.
+const ALLOWED: &[(&str, Fate)] = &[
     // A cookie may be shown once, and whoever is wrong may still log in.
     ("signed/reconnect", Tells(&["reconnect Refused"])),
-    ("turned-back/reconnect", Broken("Reconnect more than 1 times")),
-    ("turned-back/sign", Broken("Sign while Signed")),
-    ("turned-back/relaying", Broken("Relaying while Signed")),
     ("turned-back/open-login", Tells(&["login"])),
-    ("challenged/sign", Broken("Sign while Challenged")),
-    ("challenged/ntlm-challenge", Broken("NtlmChallenge while Challenged")),
-    ("challenged/screen", Broken("Screen while Challenged")),
-    ("challenged/open-login", Broken("OpenLogin while Challenged")),
-    ("challenged/reconnect", Broken("Reconnect while Challenged")),
-    ("challenged/relaying", Broken("Relaying while Challenged")),
+    // Whose name is proven has not logged in.
+    ("proven/reconnect carol pw-carol", Tells(&["reconnect Refused"])),
+    ("proven/open-login carol pw-carol", Tells(&["login"])),
+    // It is told that it was wrong, and is ended a moment later.
+    ("challenged/ntlm-proof", Tells(&["disproven"])),
     // Being judged or judged already, which is chance.
     ("challenged/proof-and-login", Broken("OpenLogin while ")),
     ("challenged/proof-twice", Broken("NtlmProof while ")),
-    // Which is allowed: it is told that it was wrong, and is ended a moment later.
-    ("challenged/ntlm-proof", Tells(&["disproven"])),
-    ("disproven/sign", Broken("Sign while Over")),
-    ("disproven/ntlm-challenge", Broken("NtlmChallenge while Over")),
-    ("disproven/ntlm-proof", Broken("NtlmProof while Over")),
-    ("disproven/open-login", Broken("OpenLogin while Over")),
-    ("disproven/reconnect", Broken("Reconnect while Over")),
-    ("disproven/relaying", Broken("Relaying while Over")),
-    ("screen/sign", Broken("Sign while Screen")),
-    ("screen/ntlm-challenge", Broken("NtlmChallenge while Screen")),
-    ("screen/ntlm-proof", Broken("NtlmProof while Screen")),
-    ("screen/screen", Broken("Screen more than 1 times")),
-    ("screen/reconnect", Broken("Reconnect while Screen")),
-    ("screen/relaying", Broken("Relaying while Screen")),
-    ("login/sign", Broken("Sign while Login")),
-    ("login/ntlm-challenge", Broken("NtlmChallenge while Login")),
-    ("login/ntlm-proof", Broken("NtlmProof while Login")),
-    ("login/open-login", Broken("OpenLogin while Login")),
-    ("login/reconnect", Broken("Reconnect while Login")),
-    ("login/relaying", Broken("Relaying while Login")),
     ("login/screen-twice", Broken("Screen more than 1 times")),
-    ("denied/sign", Broken("Sign while Login")),
-    ("denied/open-login", Broken("OpenLogin while Login")),
-    ("denied/reconnect", Broken("Reconnect while Login")),
-    ("denied/relaying", Broken("Relaying while Login")),
-    ("refused/sign", Broken("Sign while Over")),
-    ("refused/ntlm-challenge", Broken("NtlmChallenge while Over")),
-    ("refused/open-login", Broken("OpenLogin while Over")),
-    ("refused/reconnect", Broken("Reconnect while Over")),
-    ("refused/relaying", Broken("Relaying while Over")),
-    ("starting/sign erin pw-erin", Broken("Sign while ")),
-    ("starting/open-login frank pw-frank", Broken("OpenLogin while ")),
-    ("starting/reconnect frank pw-frank", Broken("Reconnect while ")),
-    ("starting/relaying grace pw-grace", Broken("Relaying while ")),
-    ("linked/sign carol pw-carol", Broken("Sign while Linked(")),
-    ("linked/ntlm-challenge carol pw-carol", Broken("NtlmChallenge while Linked(")),
-    ("linked/ntlm-proof carol pw-carol", Broken("NtlmProof while Linked(")),
-    ("linked/open-login carol pw-carol", Broken("OpenLogin while Linked(")),
-    ("linked/reconnect carol pw-carol", Broken("Reconnect while Linked(")),
+    ("denied/screen-twice", Broken("Screen more than 1 times")),
+    ("refused/screen-twice", Broken("Screen more than 1 times")),
+    ("starting/screen-twice erin pw-erin", Broken("Screen more than 1 times")),
     ("linked/screen-twice carol pw-carol", Broken("Screen more than 1 times")),
-    // The monitor has closed the channel: nobody listens.
-    ("relaying/sign carol pw-carol", SILENT_CLOSED),
-    ("relaying/ntlm-challenge carol pw-carol", SILENT_CLOSED),
-    ("relaying/screen carol pw-carol", SILENT_CLOSED),
-    ("relaying/open-login carol pw-carol", SILENT_CLOSED),
-    ("relaying/reconnect carol pw-carol", SILENT_CLOSED),
-    ("relaying/relaying carol pw-carol", SILENT_CLOSED),
-    ("relaying/failed carol pw-carol", SILENT_CLOSED),
-    ("failed/sign", Broken("Sign after its last word")),
-    ("failed/ntlm-challenge", Broken("NtlmChallenge after its last word")),
-    ("failed/ntlm-proof", Broken("NtlmProof after its last word")),
-    ("failed/screen", Broken("Screen after its last word")),
-    ("failed/open-login", Broken("OpenLogin after its last word")),
-    ("failed/reconnect", Broken("Reconnect after its last word")),
-    ("failed/relaying", Broken("Relaying after its last word")),
-    ("failed/failed", Broken("Failed after its last word")),
     // Its last words alone are no offence.
     ("start/failed-forged", Late),
 ];
@@ -189,6 +203,7 @@ const PROCESSES: &[(&str, Fate)] = &[
     ("start/process-abort", Crash("SIGABRT")),
     ("start/process-panic", Crash("a panic")),
     ("start/process-stop", Late),
+    ("start/process-spin", Late),
     ("start/process-log", Broken("Relaying while Unsigned")),
 ];
 
@@ -251,8 +266,10 @@ const VICTIMS: [&str; 4] = ["carol", "erin", "frank", "grace"];
 fn a_gate_taken_over(machine: &Machine) -> anyhow::Result<()> {
     machine
         .sh("for user in erin frank grace; do useradd -m -s /bin/bash $user; echo $user:pw-$user | chpasswd; done")?;
+    let enrolled = machine.try_sh_as("carol", "echo pw-carol | wrdctl enroll")?;
+    ensure!(enrolled.status.success(), "carol cannot enrol: {}", String::from_utf8_lossy(&enrolled.stderr));
     let rogue = Rogue::in_place(machine)?;
-    let mut scene = Scene::begin(machine, 30)?;
+    let mut scene = Scene::begin(machine, 30, Reach::Screen)?;
     scene.expect_lines("by a fault of its gate", " rhost=198.18.60.");
 
     let mut outcomes = Map::new();
@@ -264,7 +281,10 @@ fn a_gate_taken_over(machine: &Machine) -> anyhow::Result<()> {
         }
         outcomes.extend(object(attack.finish()?)?);
     }
-    let cases: Vec<_> = [REQUESTS, SIGNATURES, FRAMES, LOGINS, PROCESSES].into_iter().flatten().collect();
+    let mut cases = wrong_requests(STAGES);
+    for more in [ALLOWED, SIGNATURES, FRAMES, LOGINS, PROCESSES] {
+        cases.extend(more.iter().map(|(case, fate)| ((*case).to_owned(), *fate)));
+    }
     let mut words = vec!["rogue", "--case", "start/foreign"];
     if long() {
         words.extend(["--case", "login/login-foreign"]);
@@ -276,16 +296,11 @@ fn a_gate_taken_over(machine: &Machine) -> anyhow::Result<()> {
     scene.no_gate_of_strangers_is_left()?;
 
     let journal = scene.whole_journal()?;
-    let mut wrong = Vec::new();
-    for (case, outcome) in &outcomes {
-        let fate = cases.iter().copied().chain(CALLERS).find(|(name, _)| name == case).map(|(_, fate)| fate);
-        println!("    {case:45} {}", told(outcome).join(" | "));
-        if let Err(error) = judge(fate.unwrap_or_else(|| elsewhere(case)), outcome, &journal) {
-            wrong.push(format!("{case}: {error:#}\n  {outcome}"));
-        }
-    }
     ensure!(outcomes.len() > cases.len() + 40, "only {} cases were played", outcomes.len());
+    cases.extend(CALLERS.iter().map(|(case, fate)| ((*case).to_owned(), *fate)));
+    let mut wrong = judge_all(&cases, &outcomes, &journal);
     let more = [
+        where_nla_is_required(&scene),
         sources_are_refused_for_a_penalty(&journal),
         no_orphan_is_heard(&journal),
         no_line_is_forged(machine, &journal),
@@ -304,8 +319,39 @@ fn a_gate_taken_over(machine: &Machine) -> anyhow::Result<()> {
         machine.try_sh(&format!("wrdctl terminate {victim}"))?;
         server::wait_gone(machine, victim)?;
     }
+    machine.sh("wrdctl forget carol")?;
     drop(rogue);
     scene.end()
+}
+
+/// What is wrong with what came of the cases.
+fn judge_all(cases: &[(String, Fate)], outcomes: &Map<String, Value>, journal: &str) -> Vec<String> {
+    let mut wrong = Vec::new();
+    for (case, outcome) in outcomes {
+        let fate = cases.iter().find(|(name, _)| name == case).map_or(elsewhere(case), |(_, fate)| fate);
+        println!("    {case:45} {}", told(outcome).join(" | "));
+        if let Err(error) = judge(fate, outcome, journal) {
+            wrong.push(format!("{case}: {error:#}\n  {outcome}"));
+        }
+    }
+    wrong
+}
+
+/// From addresses that nothing is held against yet.
+fn where_nla_is_required(scene: &Scene<'_>) -> anyhow::Result<()> {
+    const FILE: &str = "/etc/wrd-dm/wrd-dm.toml.d/attack-nla.toml";
+    let cases = wrong_requests(&[SIGNED_FOR_NLA]);
+    scene.machine.write(FILE, "[login]\nsecurity = \"nla-required\"\n")?;
+    scene.machine.sh("systemctl reload wrd-dm.service")?;
+    let words = ["rogue"].into_iter().chain(cases.iter().flat_map(|(case, _)| ["--case", case]));
+    let attack = scene.attack((0, cases.len()), &words.collect::<Vec<_>>())?;
+    let outcomes = object(scene.watch(attack)?)?;
+    scene.no_gate_of_strangers_is_left()?;
+    scene.machine.sh(&format!("rm {FILE}; systemctl reload wrd-dm.service"))?;
+    expect_eq("cases where NLA is required", outcomes.len(), cases.len())?;
+    let wrong = judge_all(&cases, &outcomes, &scene.whole_journal()?);
+    ensure!(wrong.is_empty(), "where NLA is required: {}", wrong.join("\n"));
+    Ok(())
 }
 
 /// Whether a user in whose name a rogue was let in has a session of that. One that breaks the rules before the leader's
@@ -351,10 +397,12 @@ fn judge(fate: &Fate, outcome: &Value, journal: &str) -> anyhow::Result<()> {
     ensure!(signatures <= 1, "{signatures} signatures were given");
     let told = told(outcome);
     let from = outcome["from"].as_str().context("no address")?;
+    let broke = |reason| ("connection broke the rules; ", format!("client={from} "), reason);
     let (words, who, reason) = match fate {
-        Broken(reason) => ("connection broke the rules; ", format!("client={from} "), *reason),
-        Late => ("no login in time; ", format!("client={from}"), ""),
-        Crash(reason) => ("connection ended by a fault of its gate; ", format!("rhost={from} "), *reason),
+        Broken(reason) => broke((*reason).to_owned()),
+        Wrong(request, why) => broke(format!("reason=\"{request}{why}")),
+        Late => ("no login in time; ", format!("client={from}"), String::new()),
+        Crash(reason) => ("connection ended by a fault of its gate; ", format!("rhost={from} "), (*reason).to_owned()),
         Tells(lines) => {
             // Whether it lives to tell that the monitor has closed its channel is chance.
             let told: Vec<_> = told.into_iter().filter(|line| *line != "closed").collect();
@@ -363,12 +411,15 @@ fn judge(fate: &Fate, outcome: &Value, journal: &str) -> anyhow::Result<()> {
             return Ok(());
         }
     };
-    let own = |line: &str| line == "closed" || line == "login closed" || line.starts_with("sent ");
+    let may_be_linked = matches!(fate, Wrong(_, SOMEWHERE));
+    let own = |line: &str| {
+        (line == "link" && may_be_linked) || line == "closed" || line == "login closed" || line.starts_with("sent ")
+    };
     let extra: Vec<_> = told.iter().filter(|line| !own(line) && **line != "denied").collect();
     ensure!(extra.is_empty(), "it was answered {extra:?}");
     let line = journal.lines().find(|line| line.starts_with(words) && (line.contains(&who) || line.ends_with(&who)));
     let line = line.with_context(|| format!("no line {words:?} with {who:?}"))?;
-    ensure!(line.contains(reason), "the journal does not say {reason:?} but: {line}");
+    ensure!(line.contains(&reason), "the journal does not say {reason:?} but: {line}");
     if !matches!(fate, Late) {
         expect_eq("whether its source is let in again", outcome["again"].as_bool(), Some(false))?;
     }

@@ -1,23 +1,29 @@
 //! A gate that says to its monitor and its leader what a test wants to be said: `tests/attacker`'s rogue, which serves
 //! everybody else by the real gate.
 
-use crate::machine::Machine;
+use crate::machine::{Build, Machine};
 use anyhow::Context;
 
 /// The rogue in the gate's place. Dropping it puts the gate back.
 pub struct Rogue<'m>(&'m Machine);
 
 const FOLDER: &str = "/usr/local/libexec/wrd-dm";
-const PROGRAM: &str = "/usr/src/wrd-dm/target/debug/wrd-rogue-gate";
 
 impl<'m> Rogue<'m> {
     pub fn in_place(machine: &'m Machine) -> anyhow::Result<Self> {
+        Self::in_place_as(Build::Dev, machine)
+    }
+
+    /// One of the build that is installed.
+    pub fn in_place_as(build: Build, machine: &'m Machine) -> anyhow::Result<Self> {
+        let profile = if build == Build::Release { "release" } else { "debug" };
+        let program = format!("/usr/src/wrd-dm/target/{profile}/wrd-rogue-gate");
         let put = Self(machine);
         // There is a gate at every moment.
         machine
             .sh(&format!(
                 "set -e; cd {FOLDER}; mkdir -p real; ln -f wrd-gate real/wrd-gate
-                 install -m 0755 {PROGRAM} new; mv -f new wrd-gate"
+                 install -m 0755 {program} new; mv -f new wrd-gate"
             ))
             .context("cargo build -p wrd-attacker makes it")?;
         Ok(put)

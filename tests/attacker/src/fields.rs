@@ -1,23 +1,28 @@
 //! Where the length fields of a client's PDUs stand, and what hostile values they can be given.
 //!
 //! It knows the layouts that a good client of ours sends and looks no further: what it is given was recorded
-//! from one. Every variant is one PDU whose envelope (TPKT) is right, unless the envelope is what is attacked.
+//! from one, and which fields were found is told, for the tests to miss those that were not. Every variant is one PDU
+//! whose envelope (TPKT) is right, unless the envelope is what is attacked.
 
 /// One PDU gone bad, and what is bad about it.
-pub type Variant = (String, Vec<u8>);
+pub struct Variant {
+    /// The length field that lies.
+    pub field: String,
+    /// Where it is, and what it says.
+    pub value: String,
+    pub bytes: Vec<u8>,
+}
 
 /// Every length field of a PDU, with every hostile value that fits there.
 pub fn variants(pdu: &[u8]) -> Vec<Variant> {
     let mut out = Out { pdu, variants: Vec::new() };
-    if pdu.first() != Some(&3) {
-        return out.variants;
-    }
-    out.be16("tpkt", 2);
-    out.byte("x224", 4);
-    match pdu.get(5) {
-        // Connection request: RDP_NEG_REQ is its end.
-        Some(0xe0) => out.le16("negotiation", pdu.len() - 6),
-        Some(0xf0) => out.mcs(),
+    match pdu.first() {
+        Some(3) => out.in_tpkt(),
+        // TSRequest.
+        Some(0x30) => {
+            out.der_tree("credssp-der", 0, pdu.len());
+            out.ntlm();
+        }
         _ => {}
     }
     out.variants
@@ -38,11 +43,12 @@ impl Out<'_> {
         for value in values {
             let (Some(head), Some(tail)) = (self.pdu.get(..at), self.pdu.get(at + old..)) else { return };
             let mut bytes = [head, value, tail].concat();
-            if at >= 4 && bytes.len() != self.pdu.len() {
+            if self.pdu.first() == Some(&3) && at >= 4 && bytes.len() != self.pdu.len() {
                 set_tpkt(&mut bytes);
             }
             if bytes != self.pdu {
-                self.variants.push((format!("{name}@{at}={value:02x?}"), bytes));
+                let value = format!("at {at}: {value:02x?}");
+                self.variants.push(Variant { field: name.to_owned(), value, bytes });
             }
         }
     }
@@ -83,11 +89,22 @@ impl Out<'_> {
         self.replace(name, at, old, &[&[0], &[0x7f], &[0xbf, 0xff], &[0xc4], &[0xff, 0xff]]);
     }
 
+    fn in_tpkt(&mut self) {
+        self.be16("tpkt", 2);
+        self.byte("x224", 4);
+        match self.pdu.get(5) {
+            // Connection request: RDP_NEG_REQ is its end.
+            Some(0xe0) => self.le16("negotiation", self.pdu.len() - 6),
+            Some(0xf0) => self.mcs(),
+            _ => {}
+        }
+    }
+
     fn mcs(&mut self) {
         match self.pdu.get(7) {
             // T.125 Connect-Initial, [APPLICATION 101].
             Some(0x7f) => {
-                self.ber_tree(7, self.pdu.len());
+                self.der_tree("ber", 7, self.pdu.len());
                 self.gcc();
             }
             Some(0x64) => {
@@ -100,7 +117,7 @@ impl Out<'_> {
     }
 
     /// The lengths of everything from `at` on, and of what is in it.
-    fn ber_tree(&mut self, mut at: usize, end: usize) {
+    fn der_tree(&mut self, name: &str, mut at: usize, end: usize) {
         while at < end {
             let Some(&tag) = self.pdu.get(at) else { return };
             let length_at = if tag & 0x1f == 0x1f { at + 2 } else { at + 1 };
@@ -112,10 +129,13 @@ impl Out<'_> {
                     self.pdu.iter().skip(length_at + 1).take(more).fold(0, |sum, byte| (sum << 8) | usize::from(*byte))
                 }
             };
-            self.ber("ber", length_at, 1 + more);
+            self.ber(name, length_at, 1 + more);
             let inside = length_at + 1 + more;
             if tag & 0x20 != 0 {
-                self.ber_tree(inside, inside + value);
+                self.der_tree(name, inside, inside + value);
+            } else if tag == 4 && matches!(self.pdu.get(inside), Some(0x60 | 0xa1)) {
+                // SPNEGO's token, in the octets of TSRequest's.
+                self.der_tree("spnego-der", inside, inside + value);
             }
             at = inside + value;
         }
@@ -137,6 +157,30 @@ impl Out<'_> {
                 self.le32("channel-count", at + 4);
             }
             at += length.max(4);
+        }
+    }
+
+    /// The fields of NEGOTIATE_MESSAGE and AUTHENTICATE_MESSAGE (MS-NLMP 2.2.1), each with two lengths and an offset.
+    fn ntlm(&mut self) {
+        const SIGNATURE: &[u8] = b"NTLMSSP\0";
+        let Some(message) = self.pdu.windows(8).position(|window| window == SIGNATURE) else { return };
+        let fields: &[(&str, usize)] = match self.u16(message + 8) {
+            1 => &[("domain", 16), ("workstation", 24)],
+            3 => &[("lm", 12), ("nt", 20), ("domain", 28), ("user", 36), ("workstation", 44), ("key", 52)],
+            _ => &[],
+        };
+        for (name, at) in fields {
+            self.le16(&format!("ntlm-{name}-length"), message + at);
+            self.le16(&format!("ntlm-{name}-max-length"), message + at + 2);
+            self.le32(&format!("ntlm-{name}-offset"), message + at + 4);
+        }
+        if self.u16(message + 8) == 3 {
+            // The AV_PAIRs of NTLMv2_CLIENT_CHALLENGE (2.2.2.7), up to MsvAvEOL.
+            let mut pair = message + self.u16(message + 24) + 16 + 28;
+            while pair + 4 <= self.pdu.len() && self.u16(pair) != 0 {
+                self.le16("ntlm-pair", pair + 2);
+                pair += 4 + self.u16(pair + 2);
+            }
         }
     }
 
@@ -166,7 +210,10 @@ impl Out<'_> {
         let folder = strings + 4 + self.u16(strings + 2);
         self.le16("info-client-folder", folder);
         // TS_TIME_ZONE_INFORMATION, session id, performance flags.
-        self.le16("info-cookie", folder + 2 + self.u16(folder) + 172 + 8);
+        let cookie = folder + 2 + self.u16(folder) + 172 + 8;
+        self.le16("info-cookie", cookie);
+        // Its own, of ARC_CS_PRIVATE_PACKET (2.2.4.3).
+        self.le32("cookie-packet", cookie + 2);
     }
 
     /// TS_CONFIRM_ACTIVE_PDU (MS-RDPBCGR 2.2.1.13.2.1).

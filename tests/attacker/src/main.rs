@@ -143,7 +143,12 @@ fn run(cli: Cli) -> anyhow::Result<Value> {
     match cli.attack {
         Attack::Flood { connections, hold, talk } => Ok(stand::flood(&net, connections, hold, talk)),
         Attack::Trickle { stage, pause_ms } => Ok(stand::trickle(&net, &stage, pause_ms)),
-        Attack::Lengths => cases::run(&net, malformed::lengths(&net)?),
+        Attack::Lengths => {
+            let (cases, fields) = malformed::lengths(&net)?;
+            let mut report = cases::run(&net, cases)?;
+            report["fields"] = fields.into_iter().collect();
+            Ok(report)
+        }
         Attack::Structures => cases::run(&net, malformed::structures(&net)?),
         Attack::Tls => cases::run(&net, records::cases()),
         Attack::Flips { connections, seed } => cases::run(&net, mutate::cases(connections, seed)),

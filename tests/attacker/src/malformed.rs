@@ -3,10 +3,13 @@
 use crate::cases::Case;
 use crate::fields::{Variant, in_tpkt, on_channel, set_tpkt, variants};
 use crate::net::Net;
-use crate::walk::{Person, Stage, Walk};
+use crate::walk::{Offer, Person, Stage, Walk};
 use anyhow::Context;
+use std::collections::BTreeSet;
 use std::io;
 use std::net::TcpStream;
+use wrd_test_client::nla::Tokens;
+use wrd_test_client::reconnect::{forged, with_cookie};
 
 /// What is said after a PDU that promised more than it has.
 const FILLER: &[u8] = &[0; 64 * 1024];
@@ -15,30 +18,54 @@ const FILLER: &[u8] = &[0; 64 * 1024];
 const DYNAMIC: u16 = 1004;
 const IO: u16 = 1003;
 
-/// The PDUs of a good client from the first to its activation.
-pub fn recorded(net: &Net) -> io::Result<Vec<Vec<u8>>> {
+/// The PDUs of a good client from the first to its activation. It comes back, with a cookie that is nobody's.
+fn recorded(net: &Net) -> io::Result<Vec<Vec<u8>>> {
     let mut walk = Walk::new(net.dial()?, &Person::default());
     let mut pdus = Vec::new();
-    while let Some(pdu) = walk.next()? {
+    while let Some(mut pdu) = walk.next()? {
+        if walk.next_is_client_info() {
+            pdu = with_cookie(&pdu, forged(1, [1; 16]));
+        }
         walk.say(&pdu)?;
         pdus.push(pdu);
     }
     Ok(pdus)
 }
 
-/// Every length field of everything, with every hostile value.
-pub fn lengths(net: &Net) -> anyhow::Result<Vec<Case>> {
-    let good = recorded(net).context("the good connection to be changed")?;
-    let mut cases = Vec::new();
-    for (step, pdu) in good.iter().enumerate() {
-        for (name, bytes) in variants(pdu) {
-            cases.push(Case::new(format!("{step}:{name}"), move |socket| instead(socket, step, &bytes)));
+/// What one says that wants to prove a password: its request, and all that it can say without a right one.
+fn recorded_nla(net: &Net, tokens: Tokens) -> io::Result<Vec<Vec<u8>>> {
+    let mut walk = Walk::offering(Offer::Nla(tokens), net.dial()?, &Person::default());
+    let mut pdus = Vec::new();
+    while pdus.len() < 3 {
+        let pdu = walk.next()?.ok_or(io::ErrorKind::UnexpectedEof)?;
+        walk.say(&pdu)?;
+        pdus.push(pdu);
+    }
+    Ok(pdus)
+}
+
+/// Every length field of everything, with every hostile value; and the names of the fields.
+pub fn lengths(net: &Net) -> anyhow::Result<(Vec<Case>, BTreeSet<String>)> {
+    let good = |what: io::Result<Vec<Vec<u8>>>| what.context("the good connection to be changed");
+    let mut said = vec![(Offer::Tls, good(recorded(net))?)];
+    for tokens in [Tokens::Raw, Tokens::Spnego] {
+        said.push((Offer::Nla(tokens), good(recorded_nla(net, tokens))?));
+    }
+    let (mut cases, mut fields) = (Vec::new(), BTreeSet::new());
+    for (offer, pdus) in said {
+        for (step, pdu) in pdus.iter().enumerate() {
+            for Variant { field, value, bytes } in variants(pdu) {
+                let name = format!("{offer:?} {step}: {field} {value}");
+                cases.push(Case::new(name, move |socket| instead(offer, socket, step, &bytes)));
+                fields.insert(field);
+            }
         }
     }
-    for (name, bytes) in at_the_login_screen() {
-        cases.push(Case::new(name, move |socket| after(socket, Stage::Active, &bytes)));
+    for Variant { field, value, bytes } in at_the_login_screen() {
+        cases.push(Case::new(format!("{field} {value}"), move |socket| after(socket, Stage::Active, &bytes)));
+        fields.insert(field);
     }
-    Ok(cases)
+    Ok((cases, fields))
 }
 
 /// Recursion, emptiness, and more of something than there can be.
@@ -106,47 +133,50 @@ pub fn structures(net: &Net) -> anyhow::Result<Vec<Case>> {
 /// What only an active client says: fast path, slow-path input, channel chunks.
 fn at_the_login_screen() -> Vec<Variant> {
     let mut all: Vec<Variant> = Vec::new();
-    for (name, bytes) in [
-        ("fast-path-0", vec![0x04, 0x00]),
-        ("fast-path-1", vec![0x04, 0x01]),
-        ("fast-path-largest", vec![0x04, 0xff, 0xff]),
-        ("fast-path-two-byte-0", vec![0x04, 0x80, 0x00]),
-        ("fast-path-two-byte-2", vec![0x04, 0x80, 0x02]),
-        ("fast-path-count-255", vec![0x00, 0x05, 0xff, 0x00, 0x1e]),
-        ("fast-path-event-cut", vec![0x08, 0x04, 0x20, 0x00]),
+    let mut add = |field: &str, value: String, bytes| all.push(Variant { field: field.to_owned(), value, bytes });
+    for (field, bytes) in [
+        ("fast-path", vec![0x04, 0x00]),
+        ("fast-path", vec![0x04, 0x01]),
+        ("fast-path", vec![0x04, 0xff, 0xff]),
+        ("fast-path", vec![0x04, 0x80, 0x00]),
+        ("fast-path", vec![0x04, 0x80, 0x02]),
+        ("fast-path-count", vec![0x00, 0x05, 0xff, 0x00, 0x1e]),
+        ("fast-path-count", vec![0x08, 0x04, 0x20, 0x00]),
         ("fast-path-signed", vec![0x84, 0x04, 0x00, 0x1e]),
     ] {
-        all.push((name.to_owned(), bytes));
+        add(field, format!("{bytes:02x?}"), bytes);
     }
     for length in [0, 1, 7, 10_000_000, i32::MAX as u32, u32::MAX] {
         for flags in [0, 1, 2, 3, 0x0020_0003, u32::MAX] {
             let bytes = on_channel(DYNAMIC, &chunk(length, flags, &[0x50, 0, 3, 0]));
-            all.push((format!("chunk-{length}-{flags:x}"), bytes));
+            add("chunk", format!("{length} {flags:x}"), bytes);
         }
     }
     // DYNVC_DATA_FIRST whose length has 1, 2 and 4 bytes (MS-RDPEDYC 2.2.3.1).
-    for (name, message) in [
-        ("dynamic-first-1", vec![0x20, 1, 0xff, 0x41]),
-        ("dynamic-first-2", vec![0x24, 1, 0xff, 0xff, 0x41]),
-        ("dynamic-first-4", [&[0x28, 1][..], &10_000_000u32.to_le_bytes(), &[0x41]].concat()),
-        ("dynamic-first-minus-1", [&[0x28, 1][..], &[0xff; 4], &[0x41]].concat()),
+    for message in [
+        vec![0x20, 1, 0xff, 0x41],
+        vec![0x24, 1, 0xff, 0xff, 0x41],
+        [&[0x28, 1][..], &10_000_000u32.to_le_bytes(), &[0x41]].concat(),
+        [&[0x28, 1][..], &[0xff; 4], &[0x41]].concat(),
     ] {
-        all.push((name.to_owned(), on_channel(DYNAMIC, &chunk(message.len() as u32, 3, &message))));
+        let bytes = on_channel(DYNAMIC, &chunk(message.len() as u32, 3, &message));
+        add("dynamic-first", format!("{message:02x?}"), bytes);
     }
     // TS_SHAREDATAHEADER of an input PDU (28), with 0, 1 and 65,535 events that are not there (2.2.8.1.1.3).
     for events in [0u16, 1, 0xffff] {
         let mut data = vec![22, 0, 0x17, 0, 0xea, 3, 0xea, 3, 1, 0, 0, 1, 4, 0, 28, 0, 0, 0];
         data.extend(events.to_le_bytes());
         data.extend([0, 0]);
-        all.extend(variants(&on_channel(IO, &data)));
-        all.push((format!("input-events-{events}"), on_channel(IO, &data)));
+        let bytes = on_channel(IO, &data);
+        all.extend(variants(&bytes));
+        all.push(Variant { field: "input-events".to_owned(), value: events.to_string(), bytes });
     }
     all
 }
 
 /// Says what a good client says, but for the PDU number `step`.
-fn instead(socket: TcpStream, step: usize, bytes: &[u8]) -> io::Result<TcpStream> {
-    let mut walk = Walk::new(socket, &Person::default());
+fn instead(offer: Offer, socket: TcpStream, step: usize, bytes: &[u8]) -> io::Result<TcpStream> {
+    let mut walk = Walk::offering(offer, socket, &Person::default());
     for _ in 0..step {
         let good = walk.next()?.ok_or(io::ErrorKind::UnexpectedEof)?;
         walk.say(&good)?;
@@ -157,9 +187,7 @@ fn instead(socket: TcpStream, step: usize, bytes: &[u8]) -> io::Result<TcpStream
 
 /// Goes to a stage and says something.
 fn after(socket: TcpStream, stage: Stage, bytes: &[u8]) -> io::Result<TcpStream> {
-    let mut walk = Walk::new(socket, &Person::default());
-    walk.until(stage)?;
-    attack(walk, bytes)
+    attack(Walk::to(socket, &Person::default(), stage)?, bytes)
 }
 
 /// From here on the server may end the connection at any byte.

@@ -3,11 +3,12 @@
 
 use crate::cases::Case;
 use crate::net::PATIENCE;
-use crate::walk::{Person, Stage, Walk};
+use crate::walk::{Offer, Person, Stage, Walk};
 use std::io;
 use std::net::TcpStream;
 use std::sync::Arc;
 use std::time::Duration;
+use wrd_test_client::nla::Tokens;
 use wrd_test_client::online::{Trust, tls_config};
 
 /// How many PDUs a good client says until it is active; beyond them input is turned over.
@@ -23,8 +24,14 @@ pub fn cases(connections: usize, seed: u64) -> Vec<Case> {
 }
 
 fn play(socket: TcpStream, mut random: Random) -> io::Result<TcpStream> {
-    let mut walk = Walk::new(socket, &Person::default());
-    let step = random.below(STEPS + 3);
+    // One in five by way of NLA, where a client without the right password says three PDUs.
+    let (offer, steps) = match random.below(10) {
+        0 => (Offer::Nla(Tokens::Raw), 3),
+        1 => (Offer::Nla(Tokens::Spnego), 3),
+        _ => (Offer::Tls, STEPS + 3),
+    };
+    let mut walk = Walk::offering(offer, socket, &Person::default());
+    let step = random.below(steps);
     if step == STEPS + 1 {
         walk.until(Stage::Negotiated)?;
         let mut hello = hello()?;

@@ -65,12 +65,7 @@ pub fn stand(net: Net, stage: Stage, connections: usize, manner: Manner, person:
 }
 
 fn one(net: &Net, stage: Stage, manner: Manner, person: &Person, counts: &Counts, tried: &mpsc::Sender<()>) {
-    let walk = net.dial().and_then(|socket| {
-        let mut walk = Walk::new(socket, person);
-        walk.until(stage)?;
-        Ok(walk)
-    });
-    let walk = match walk {
+    let walk = match net.dial().and_then(|socket| Walk::to(socket, person, stage)) {
         Ok(walk) => walk,
         Err(_) => {
             counts.refused.fetch_add(1, Ordering::Relaxed);
@@ -148,8 +143,7 @@ pub fn trickle(net: &Net, stages: &[Stage], pause_ms: u64) -> Value {
 }
 
 fn trickle_one(net: &Net, stage: Stage, pause: Duration) -> io::Result<End> {
-    let mut walk = Walk::new(net.dial()?, &Person::default());
-    walk.until(stage)?;
+    let mut walk = Walk::to(net.dial()?, &Person::default(), stage)?;
     let rest = match stage {
         Stage::Negotiated | Stage::HalfTls => crate::walk::half_a_hello(),
         // A PDU of 60,000 bytes.

@@ -1,13 +1,15 @@
 //! A real client's way through a connection, one PDU at a time, so that each can be held back or replaced.
 
 use clap::{Args, ValueEnum};
-use ironrdp_connector::{ClientConnector, ClientConnectorState, Sequence};
+use ironrdp_connector::sspi::credssp::{CredSspClient, TsRequest};
+use ironrdp_connector::{ClientConnector, ClientConnectorState, Config, Sequence};
 use ironrdp_core::WriteBuf;
 use ironrdp_dvc::DrdynvcClient;
 use std::io::{self, Write};
 use std::net::{SocketAddr, TcpStream};
 use wrd_rdp::framing::PduBuffer;
-use wrd_test_client::online::{Tls, Trust, next_pdu, tls};
+use wrd_test_client::nla::{self, Tokens};
+use wrd_test_client::online::{Tls, Trust, next_pdu, read_ts_request, tls};
 use wrd_test_client::{Kind, PLAIN, config};
 
 /// How far a connection is.
@@ -21,10 +23,29 @@ pub enum Stage {
     HalfTls,
     /// TLS is up.
     Tls,
+    /// The same, and it is CredSSP that comes next.
+    #[value(name = "credssp")]
+    CredSsp,
+    /// The server has answered the first TSRequest with NTLM's challenge.
+    Challenged,
     /// All up to Client Info, which is not said.
     Joined,
     /// The desktop is active: the login screen, or a session if the person has a password.
     Active,
+}
+
+impl Stage {
+    /// What a client offers that is to come there.
+    fn offer(self) -> Offer {
+        if matches!(self, Self::CredSsp | Self::Challenged) { Offer::Nla(Tokens::Spnego) } else { Offer::Tls }
+    }
+}
+
+/// The security that a client has to offer, and nothing else.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Offer {
+    Tls,
+    Nla(Tokens),
 }
 
 /// Who the client says is there.
@@ -58,12 +79,26 @@ pub struct Walk {
     wire: Wire,
     connector: ClientConnector,
     incoming: PduBuffer,
+    /// How its user's password is proven, and whether that has begun.
+    credssp: (CredSspClient, bool),
     /// What was to be said next and was held back.
     held: Option<Vec<u8>>,
 }
 
 impl Walk {
+    /// A connection that stands at `stage`. What would be said next is not.
+    pub fn to(socket: TcpStream, person: &Person, stage: Stage) -> io::Result<Self> {
+        let mut walk = Self::offering(stage.offer(), socket, person);
+        walk.until(stage)?;
+        Ok(walk)
+    }
+
+    /// A client that has TLS to offer.
     pub fn new(socket: TcpStream, person: &Person) -> Self {
+        Self::offering(Offer::Tls, socket, person)
+    }
+
+    pub fn offering(offer: Offer, socket: TcpStream, person: &Person) -> Self {
         let kind = Kind {
             user: &person.user,
             password: &person.password,
@@ -73,9 +108,15 @@ impl Walk {
             ..PLAIN
         };
         let address = SocketAddr::from(([127, 0, 0, 1], 1));
-        let mut connector = ClientConnector::new(config(kind), address);
+        let (config, tokens) = match offer {
+            Offer::Tls => (config(kind), Tokens::Raw),
+            Offer::Nla(tokens) => (Config { enable_tls: false, enable_credssp: true, ..config(kind) }, tokens),
+        };
+        let mut connector = ClientConnector::new(config, address);
         connector.attach_static_channel(DrdynvcClient::new());
-        Self { wire: Wire::Plain(socket), connector, incoming: PduBuffer::default(), held: None }
+        // Nobody's password is right here, so it never comes to what is bound to the server's key.
+        let credssp = (nla::client((kind.user, "", kind.password), b"", tokens, 6), false);
+        Self { wire: Wire::Plain(socket), connector, incoming: PduBuffer::default(), credssp, held: None }
     }
 
     /// What the client says next, once the server has said what comes before it; `None` when it is active.
@@ -88,6 +129,9 @@ impl Walk {
                 return Ok(None);
             }
             self.secure()?;
+            if self.connector.should_perform_credssp() {
+                return self.next_ts_request().map(Some);
+            }
             let input = match self.connector.next_pdu_hint() {
                 Some(_) => self.read_pdu()?,
                 None => Vec::new(),
@@ -98,6 +142,16 @@ impl Walk {
                 return Ok(Some(output.filled().to_vec()));
             }
         }
+    }
+
+    /// A server that has heard the last one says no.
+    fn next_ts_request(&mut self) -> io::Result<Vec<u8>> {
+        let Wire::Tls(stream) = &mut self.wire else { return Err(gone()) };
+        let (client, begun) = &mut self.credssp;
+        let heard = if *begun { read_ts_request(stream)? } else { TsRequest::default() };
+        *begun = true;
+        let (request, _) = nla::say(client, heard).map_err(io::Error::other)?;
+        Ok(nla::encode(&request))
     }
 
     /// Shakes hands, if that comes next.
@@ -127,15 +181,24 @@ impl Walk {
         }
     }
 
-    /// Says everything up to a stage. What would be said next is not.
+    /// Says everything up to a stage, where that lies on the way of what this client offers. What would be said next
+    /// is not.
     pub fn until(&mut self, stage: Stage) -> io::Result<()> {
         if stage == Stage::Silent {
             return Ok(());
         }
+        let mut ts_requests = 0;
         while let Some(pdu) = self.next()? {
             if stage == Stage::Joined && self.next_is_client_info() {
                 self.held = Some(pdu);
                 return Ok(());
+            }
+            if self.connector.should_perform_credssp() {
+                if stage == Stage::CredSsp || ts_requests == 1 {
+                    self.held = Some(pdu);
+                    return Ok(());
+                }
+                ts_requests += 1;
             }
             self.say(&pdu)?;
             if matches!(stage, Stage::Negotiated | Stage::HalfTls | Stage::Tls) {

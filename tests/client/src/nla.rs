@@ -1,4 +1,4 @@
-//! The client's side of CredSSP, as `sspi` has it, and a judge for one password.
+//! The client's side of CredSSP, as `sspi` has it, and a judge and a proof for one password.
 
 use hmac::{Hmac, KeyInit, Mac};
 use ironrdp_connector::sspi::credssp::{ClientMode, ClientState, CredSspClient, CredSspMode, TsRequest};
@@ -8,7 +8,8 @@ use ironrdp_connector::sspi::{self, AuthIdentity, Credentials, NegotiateConfig, 
 use md4::{Digest, Md4};
 use md5::Md5;
 use rc4::{Rc4, StreamCipher};
-use wrd_proto::gate::{NtlmProof, NtlmVerdict, SessionKey};
+use wrd_proto::UserName;
+use wrd_proto::gate::{Domain, NtlmProof, NtlmVerdict, SessionKey};
 
 /// How a client wraps its tokens.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -57,7 +58,7 @@ pub fn encode(request: &TsRequest) -> Vec<u8> {
 
 /// The monitor's part (MS-NLMP 3.3.2, 3.2.5.1.2), where the only password there is is this one.
 pub fn judge(proof: &NtlmProof, challenge: [u8; 8], password: &str) -> NtlmVerdict {
-    let owf = mac(&Md4::digest(utf16(password)), &[&utf16(&(proof.user.to_uppercase() + &proof.domain))]);
+    let owf = owf(password, &proof.user, &proof.domain);
     if mac(&owf, &[&challenge, &proof.client_challenge]) != proof.proof {
         return NtlmVerdict::Refused;
     }
@@ -68,6 +69,31 @@ pub fn judge(proof: &NtlmProof, challenge: [u8; 8], password: &str) -> NtlmVerdi
         return NtlmVerdict::Refused;
     }
     NtlmVerdict::Proven(SessionKey::new(key))
+}
+
+/// What a gate says that has a client with the right password, whatever the client's messages were.
+pub fn prove(user: &str, password: &str, challenge: [u8; 8]) -> NtlmProof {
+    let owf = owf(password, user, "");
+    let client_challenge = [&[1, 1][..], &[7; 40]].concat();
+    let proof = mac(&owf, &[&challenge, &client_challenge]);
+    let messages: [&[u8]; 3] = [b"negotiate", b"challenge", b"authenticate"];
+    let [negotiate, challenge, authenticate] = messages.map(<[u8]>::to_vec);
+    NtlmProof {
+        user: UserName::truncated(user),
+        domain: Domain::default(),
+        proof,
+        client_challenge: client_challenge.try_into().unwrap(),
+        encrypted_session_key: None,
+        mic: mac(&mac(&owf, &[&proof]), &messages),
+        negotiate: negotiate.try_into().unwrap(),
+        challenge: challenge.try_into().unwrap(),
+        authenticate: authenticate.try_into().unwrap(),
+    }
+}
+
+/// NTOWFv2.
+fn owf(password: &str, user: &str, domain: &str) -> [u8; 16] {
+    mac(&Md4::digest(utf16(password)), &[&utf16(&(user.to_uppercase() + domain))])
 }
 
 fn mac(key: &[u8], parts: &[&[u8]]) -> [u8; 16] {

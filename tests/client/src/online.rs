@@ -253,7 +253,8 @@ impl Client {
 /// MS-ERREF 2.3.1.
 const STATUS_LOGON_FAILURE: u32 = 0xc000_006d;
 
-fn read_ts_request(stream: &mut impl Read) -> std::io::Result<TsRequest> {
+/// The next one that the server says.
+pub fn read_ts_request(stream: &mut impl Read) -> std::io::Result<TsRequest> {
     let mut bytes = vec![0; 4];
     stream.read_exact(&mut bytes)?;
     let length = TsRequest::read_length(&bytes[..])?;

@@ -3,10 +3,12 @@
 use crate::frames::{flood, live_on};
 use crate::rogue::{FORGED, Rogue};
 use anyhow::{Result, bail};
+use nix::errno::Errno;
 use nix::sys::signal::{Signal, raise};
+use nix::sys::socket::{MsgFlags, recv};
 use nix::unistd::{Pid, getppid};
 use std::io::Write;
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 use std::process::{Command, ExitCode, Stdio};
 use std::time::Duration;
 
@@ -53,11 +55,21 @@ pub fn act(rogue: &mut Rogue, act: &str) -> Result<()> {
             rogue.monitor()?.send(&wrd_proto::gate::ToMonitor::Relaying)?;
             rogue.listen();
         }
+        "process-spin" => while is_there(rogue.client.as_fd()) {},
         // Not here: shutting the log, which would be the monitor's end of it, too. That is for the gate's own filter to
         // forbid (wrd-gate, `sandbox`).
         other => bail!("no act {other}"),
     }
     Ok(())
+}
+
+/// Whether the client has not gone, which takes a while to be found out.
+fn is_there(client: BorrowedFd<'_>) -> bool {
+    for _ in 0..1_000_000 {
+        std::hint::spin_loop();
+    }
+    let seen = recv(client.as_raw_fd(), &mut [0], MsgFlags::MSG_PEEK | MsgFlags::MSG_DONTWAIT);
+    matches!(seen, Ok(1) | Err(Errno::EAGAIN | Errno::EINTR))
 }
 
 /// What a child of the rogue's does.

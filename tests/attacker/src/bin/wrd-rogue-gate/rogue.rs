@@ -13,6 +13,7 @@ use wrd_proto::reconnect::Claim;
 use wrd_proto::{Bytes, Key, Line, Secret, UserName, login as wire};
 use wrd_sys::listen::take_fd;
 use wrd_sys::{Channel, ChannelError, RawChannel};
+use wrd_test_client::nla::prove;
 
 const MONITOR: i32 = 4;
 
@@ -82,6 +83,14 @@ impl Rogue {
                 self.go_to("signed")?;
                 self.monitor()?.send(&ToMonitor::NtlmChallenge)?;
                 self.expect("challenge").map(drop)
+            }
+            "proven" => {
+                self.go_to("signed")?;
+                self.monitor()?.send(&ToMonitor::NtlmChallenge)?;
+                let ToGate::NtlmChallenge { challenge } = self.monitor()?.recv()? else { bail!("no challenge") };
+                let (user, password) = &self.person;
+                self.monitor()?.send(&ToMonitor::NtlmProof(prove(user, password, challenge)))?;
+                self.expect("proven").map(drop)
             }
             "disproven" => {
                 self.go_to("challenged")?;
