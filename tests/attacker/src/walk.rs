@@ -80,7 +80,7 @@ pub struct Walk {
     connector: ClientConnector,
     incoming: PduBuffer,
     /// How its user's password is proven, and whether that has begun.
-    credssp: (CredSspClient, bool),
+    credssp: Option<(CredSspClient, bool)>,
     /// What was to be said next and was held back.
     held: Option<Vec<u8>>,
 }
@@ -108,14 +108,16 @@ impl Walk {
             ..PLAIN
         };
         let address = SocketAddr::from(([127, 0, 0, 1], 1));
-        let (config, tokens) = match offer {
-            Offer::Tls => (config(kind), Tokens::Raw),
-            Offer::Nla(tokens) => (Config { enable_tls: false, enable_credssp: true, ..config(kind) }, tokens),
+        // Nobody's password is right here, so it never comes to what is bound to the server's key.
+        let (config, credssp) = match offer {
+            Offer::Tls => (config(kind), None),
+            Offer::Nla(tokens) => (
+                Config { enable_tls: false, enable_credssp: true, ..config(kind) },
+                Some((nla::client((kind.user, "", kind.password), b"", tokens, 6), false)),
+            ),
         };
         let mut connector = ClientConnector::new(config, address);
         connector.attach_static_channel(DrdynvcClient::new());
-        // Nobody's password is right here, so it never comes to what is bound to the server's key.
-        let credssp = (nla::client((kind.user, "", kind.password), b"", tokens, 6), false);
         Self { wire: Wire::Plain(socket), connector, incoming: PduBuffer::default(), credssp, held: None }
     }
 
@@ -147,7 +149,7 @@ impl Walk {
     /// A server that has heard the last one says no.
     fn next_ts_request(&mut self) -> io::Result<Vec<u8>> {
         let Wire::Tls(stream) = &mut self.wire else { return Err(gone()) };
-        let (client, begun) = &mut self.credssp;
+        let (client, begun) = self.credssp.as_mut().ok_or_else(gone)?;
         let heard = if *begun { read_ts_request(stream)? } else { TsRequest::default() };
         *begun = true;
         let (request, _) = nla::say(client, heard).map_err(io::Error::other)?;
