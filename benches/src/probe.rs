@@ -35,16 +35,17 @@ impl Screen {
         Ok(u32::from_le_bytes(bytes) & 0x00ff_ffff)
     }
 
-    /// The share of a grid of 24×14 points that has this colour.
+    /// A grid of 24×14 points.
+    pub fn points(&self) -> anyhow::Result<Vec<u32>> {
+        let middle = |number: u64, of: u64, size: u64| (2 * number + 1) * size / (2 * of);
+        let grid = (0..14).flat_map(|row| (0..24).map(move |column| (row, column)));
+        grid.map(|(row, column)| self.pixel(middle(column, 24, self.width), middle(row, 14, self.height))).collect()
+    }
+
+    /// The share of them that has this colour.
     pub fn share_of(&self, colour: u32) -> anyhow::Result<f64> {
-        let mut hits = 0;
-        for row in 0..14 {
-            for column in 0..24 {
-                let (x, y) = ((2 * column + 1) * self.width / 48, (2 * row + 1) * self.height / 28);
-                hits += u32::from(self.pixel(x, y)? == colour);
-            }
-        }
-        Ok(f64::from(hits) / (14.0 * 24.0))
+        let points = self.points()?;
+        Ok(points.iter().filter(|point| **point == colour).count() as f64 / points.len() as f64)
     }
 }
 
