@@ -126,7 +126,8 @@ impl<'m> Client<'m> {
         let client = Self { machine, number, process, options };
         // Which ends it when this is dropped.
         let pid = machine.path(&format!("{dir}/pid"));
-        eventually("the client to be started", PATIENCE, || {
+        // Soon enough for whoever wants to see it connect.
+        poll("the client to be started", PATIENCE, Duration::from_millis(1), || {
             Ok(fs::metadata(&pid).is_ok_and(|pid| pid.len() > 0).then_some(()))
         })?;
         Ok(client)
