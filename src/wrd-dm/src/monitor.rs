@@ -188,24 +188,7 @@ impl Monitor {
     fn heard_leader(&mut self, id: ConnectionId, message: Result<FromLeader, ChannelError>) {
         let parting = self.sockets.parting.contains_key(&id);
         match message {
-            Ok(FromLeader::Denied { user, text, pause_ms }) if parting => {
-                let pause = Duration::from_millis(pause_ms.into());
-                if let Some((_, client)) = self.sockets.parting.get(&id) {
-                    // A login that nobody waits for any more was tried all the same.
-                    let note = Note::Denied { id, client: client.clone(), user, text, pause };
-                    self.take_note(&note);
-                    notes::log(&note);
-                }
-            }
-            Ok(FromLeader::Broken { reason }) if parting => {
-                if let Some((_, client)) = self.sockets.parting.get(&id) {
-                    // Nor is a gate that was quicker to go than its leader to complain.
-                    let reason = format!("it told its leader {reason}");
-                    notes::log(&Note::Broken { id, client: client.clone(), reason });
-                    self.admission.broken(id, Instant::now());
-                }
-            }
-            Ok(_) if parting => {}
+            Ok(message) if parting => self.heard_late(id, &message),
             Ok(message) => {
                 self.table.leader_says(id, message, Instant::now());
                 if self.table.connection(id).is_some_and(Connection::is_authenticated) {
@@ -222,6 +205,18 @@ impl Monitor {
                 self.table.leader_left(id);
             }
         }
+    }
+
+    /// A login that nobody waits for any more was tried all the same; and a gate may have been quicker to go than its
+    /// leader to complain of it.
+    fn heard_late(&mut self, id: ConnectionId, message: &FromLeader) {
+        let client = self.sockets.parting.get(&id).map(|(_, client)| client);
+        let Some(note) = client.and_then(|client| Note::of_leader(id, client, message)) else { return };
+        match &note {
+            Note::Broken { .. } => self.admission.broken(id, Instant::now()),
+            note => self.take_note(note),
+        }
+        notes::log(&note);
     }
 
     /// A leader is not wanted any more. One that has authenticated nobody counts until it has ended, which

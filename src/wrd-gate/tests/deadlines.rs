@@ -5,7 +5,7 @@
 
 mod common;
 
-use common::{Identity, Monitor, accept_as, accept_over, denied, dial, listener};
+use common::{Identity, Monitor, accept_as, accept_over, denied, dial, listener, worker};
 use ironrdp_connector::sspi::credssp::TsRequest;
 use ironrdp_pdu::nego::SecurityProtocol;
 use nix::sys::socket::{setsockopt, sockopt};
@@ -20,18 +20,15 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 use wrd_gate::credssp::subject_public_key;
 use wrd_gate::{Deadlines, Policy, log_panics};
+use wrd_proto::Line;
 use wrd_proto::gate::{Returning, Security, Stage, ToGate, ToMonitor};
 use wrd_proto::login::{FromGate, FromLeader, Prompt, Tone};
-use wrd_proto::{Line, transcript::Transcript};
-use wrd_rdp::acceptor::{Pause, Waiting, drive, new_acceptor};
-use wrd_rdp::framing::PduBuffer;
 use wrd_rdp::pdu;
-use wrd_rdp::replay::{replay, settings};
 use wrd_sys::channel::Blocking;
 use wrd_sys::spawn::Program;
 use wrd_sys::{Channel, ChannelError, RawChannel, Wiping};
 use wrd_test_client::nla::{self, Tokens, judge};
-use wrd_test_client::online::{Client, Tls, Trust, next_pdu, tls};
+use wrd_test_client::online::{Client, Tls, Trust, tls};
 use wrd_test_client::{Kind, PLAIN, connection_request, reconnect};
 
 /// As in the shipped gate: it decides how buffers grow.
@@ -62,45 +59,18 @@ fn a_gate() {
     }
 }
 
+/// Every one of them, or this does not compile.
+macro_rules! every_field {
+    ($deadlines:expr; $($field:ident)*) => {{
+        let Deadlines { $($field),* } = $deadlines;
+        [$($field),*]
+    }};
+}
+
 fn fields(deadlines: &mut Deadlines) -> [&mut Duration; 17] {
-    let Deadlines {
-        negotiation,
-        handshake,
-        first_pdu,
-        credssp,
-        after_credssp,
-        sequence,
-        activation,
-        first_input,
-        told,
-        reading,
-        verdict,
-        session,
-        login_stall,
-        stall,
-        hand_over,
-        answer,
-        good_bye,
-    } = deadlines;
-    [
-        negotiation,
-        handshake,
-        first_pdu,
-        credssp,
-        after_credssp,
-        sequence,
-        activation,
-        first_input,
-        told,
-        reading,
-        verdict,
-        session,
-        login_stall,
-        stall,
-        hand_over,
-        answer,
-        good_bye,
-    ]
+    every_field!(deadlines;
+        negotiation handshake first_pdu credssp after_credssp sequence activation first_input told
+        reading verdict session login_stall stall hand_over answer good_bye)
 }
 
 /// Where the table has each of them: how its row begins, and what follows the number of seconds.
@@ -517,7 +487,11 @@ fn a_client_that_takes_nothing_of_its_desktop() {
     let (mut client, mut monitor, identity) = narrow(Deadlines { stall: STALL, ..long() }, "secret");
     let server = std::thread::spawn(move || {
         open(&monitor, &identity).send(&FromLeader::Accepted).unwrap();
-        let mut link = work(monitor.link()).unwrap();
+        let mut link = monitor.link();
+        // One that is not read any more fails this test.
+        link.set_write_timeout(Some(PATIENCE)).unwrap();
+        let mut acceptor = worker::acceptor(&worker::read_transcript(&mut link).unwrap());
+        worker::activate(&mut link, &mut acceptor).unwrap().expect("the client");
         assert_eq!(monitor.next(&identity), ToMonitor::Relaying);
         let began = Instant::now();
         // Until the gate goes; it takes no more than it can hold.
@@ -536,29 +510,6 @@ fn filler() -> Vec<u8> {
     pdu.extend(16_000_u16.to_be_bytes());
     pdu.resize(16_000, 7);
     pdu
-}
-
-/// Takes the link and brings the client to its desktop. A link that is not read any more fails its test.
-fn work(mut link: UnixStream) -> std::io::Result<UnixStream> {
-    link.set_write_timeout(Some(PATIENCE))?;
-    let mut length = [0; 4];
-    link.read_exact(&mut length)?;
-    let mut block = vec![0; u32::from_le_bytes(length) as usize];
-    link.read_exact(&mut block)?;
-    let transcript: Transcript = wrd_sys::channel::decode(&block).unwrap();
-    let (security, size) = settings(&transcript);
-    let mut acceptor = replay(new_acceptor(security, size), &transcript).unwrap().acceptor;
-    let mut incoming = PduBuffer::default();
-    let mut input = None;
-    loop {
-        let mut output = Vec::new();
-        let waiting = drive(&mut acceptor, input.as_deref(), Pause::Nowhere, &mut output).unwrap();
-        link.write_all(&output)?;
-        if waiting == Waiting::Active {
-            return Ok(link);
-        }
-        input = next_pdu(&mut link, &mut incoming)?;
-    }
 }
 
 #[test]

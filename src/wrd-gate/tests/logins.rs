@@ -2,7 +2,7 @@
 
 mod common;
 
-use common::{Identity, Monitor, accept, accept_logging, denied, dial, listener, start};
+use common::{Identity, Monitor, accept, accept_logging, denied, dial, listener, start, worker};
 use ironrdp_acceptor::Acceptor;
 use ironrdp_connector::connection_activation::ConnectionActivationState;
 use ironrdp_connector::{ClientConnectorState, Sequence};
@@ -16,10 +16,8 @@ use wrd_proto::login::{FromGate, FromLeader, Prompt, Tone};
 use wrd_proto::reconnect::Claim;
 use wrd_proto::transcript::{Progress, Transcript};
 use wrd_proto::{Key, Line};
-use wrd_rdp::acceptor::{Pause, Waiting, drive, new_acceptor};
 use wrd_rdp::framing::PduBuffer;
 use wrd_rdp::pdu;
-use wrd_rdp::replay::{replay, settings};
 use wrd_sys::Channel;
 use wrd_test_client::online::{Client, next_pdu};
 use wrd_test_client::reconnect;
@@ -71,39 +69,16 @@ fn expect_answer(leader: &Channel<FromLeader, FromGate>, wanted: &str) {
     assert_eq!(answer.expose(), wanted.as_bytes());
 }
 
-fn read_transcript(link: &mut UnixStream) -> Transcript {
-    let mut length = [0; 4];
-    link.read_exact(&mut length).unwrap();
-    let mut block = vec![0; u32::from_le_bytes(length) as usize];
-    link.read_exact(&mut block).unwrap();
-    wrd_sys::channel::decode(&block).unwrap()
-}
-
 /// A worker that has taken the link and the transcript.
 fn take_over(monitor: &Monitor, identity: &Identity) -> (UnixStream, Acceptor, Transcript) {
     let mut link = monitor.link();
-    let transcript = read_transcript(&mut link);
+    let transcript = worker::read_transcript(&mut link).unwrap();
     assert_eq!(monitor.next(identity), ToMonitor::Relaying);
-    let (security, size) = settings(&transcript);
-    let acceptor = replay(new_acceptor(security, size), &transcript).unwrap().acceptor;
-    (link, acceptor, transcript)
+    (link, worker::acceptor(&transcript), transcript)
 }
 
-/// Brings the client to its desktop over the link.
 fn activate(link: &mut UnixStream, acceptor: &mut Acceptor) {
-    let mut incoming = PduBuffer::default();
-    let mut output = Vec::new();
-    drive(acceptor, None, Pause::Nowhere, &mut output).unwrap();
-    link.write_all(&output).unwrap();
-    loop {
-        let pdu = next_pdu(link, &mut incoming).unwrap().expect("a PDU of the client");
-        let mut output = Vec::new();
-        let waiting = drive(acceptor, Some(&pdu), Pause::Nowhere, &mut output).unwrap();
-        link.write_all(&output).unwrap();
-        if waiting == Waiting::Active {
-            return;
-        }
-    }
+    worker::activate(link, acceptor).unwrap().expect("a PDU of the client");
 }
 
 /// A login with the right password at once, up to the relay.

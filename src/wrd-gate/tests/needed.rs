@@ -7,7 +7,7 @@
 
 mod common;
 
-use common::{Identity, Monitor, accept_program, denied, dial, listener};
+use common::{Identity, Monitor, accept_program, denied, dial, listener, worker};
 use nix::sys::ptrace;
 use nix::sys::signal::{Signal, kill};
 use nix::sys::wait::{WaitStatus, waitpid};
@@ -24,11 +24,7 @@ use wrd_gate::sandbox::{Stage, enter};
 use wrd_gate::{Deadlines, Policy, log_panics};
 use wrd_proto::gate::ToMonitor;
 use wrd_proto::login::{FromGate, FromLeader};
-use wrd_proto::transcript::Transcript;
-use wrd_rdp::acceptor::{Pause, Waiting, drive, new_acceptor};
-use wrd_rdp::framing::PduBuffer;
 use wrd_rdp::pdu;
-use wrd_rdp::replay::{replay, settings};
 use wrd_sys::spawn::Program;
 use wrd_sys::{Channel, Wiping};
 use wrd_test_client::online::{Client, Trust, next_pdu};
@@ -188,27 +184,8 @@ fn lead(leader: &Channel<FromLeader, FromGate>) -> Option<()> {
 
 /// Brings the client to its desktop, sends and takes more than sockets hold, and says good-bye.
 fn work(mut link: UnixStream) -> std::io::Result<()> {
-    let mut length = [0; 4];
-    link.read_exact(&mut length)?;
-    let mut block = vec![0; u32::from_le_bytes(length) as usize];
-    link.read_exact(&mut block)?;
-    let transcript: Transcript = wrd_sys::channel::decode(&block).unwrap();
-    let (security, size) = settings(&transcript);
-    let mut acceptor = replay(new_acceptor(security, size), &transcript).unwrap().acceptor;
-    let mut incoming = PduBuffer::default();
-    let mut input = None;
-    loop {
-        let mut output = Vec::new();
-        let waiting = drive(&mut acceptor, input.as_deref(), Pause::Nowhere, &mut output).unwrap();
-        link.write_all(&output)?;
-        if waiting == Waiting::Active {
-            break;
-        }
-        input = next_pdu(&mut link, &mut incoming)?;
-        if input.is_none() {
-            return Ok(());
-        }
-    }
+    let mut acceptor = worker::acceptor(&worker::read_transcript(&mut link)?);
+    let Some(mut incoming) = worker::activate(&mut link, &mut acceptor)? else { return Ok(()) };
     for _ in 0..MANY {
         link.write_all(&filler())?;
     }

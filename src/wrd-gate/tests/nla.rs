@@ -2,7 +2,7 @@
 
 mod common;
 
-use common::{Identity, Monitor, accept_secured, dial, listener};
+use common::{Identity, Monitor, accept_secured, dial, listener, worker};
 use ironrdp_pdu::nego::SecurityProtocol;
 use std::io::{Read, Write};
 use std::net::TcpStream;
@@ -68,10 +68,7 @@ fn a_proven_password_is_handed_over_and_the_worker_can_go_on() {
             assert_eq!((user.as_str(), password.expose()), ("alice", PASSWORD.as_bytes()));
             leader.send(&FromLeader::Accepted).unwrap();
             let mut link = monitor.link();
-            let mut length = [0; 4];
-            link.read_exact(&mut length).unwrap();
-            let mut block = vec![0; u32::from_le_bytes(length) as usize];
-            link.read_exact(&mut block).unwrap();
+            let block = worker::read_block(&mut link).unwrap();
             let transcript: Transcript = wrd_sys::channel::decode(&block).unwrap();
             assert_eq!(monitor.next(identity), ToMonitor::Relaying);
             let (security, size) = settings(&transcript);

@@ -30,17 +30,16 @@ impl Dropped {
         true
     }
 
-    /// When [`Dropped::expire`] has something to do.
+    /// When [`Dropped::expire`] or [`Dropped::tell`] has something to do.
     pub fn next_deadline(&self) -> Option<Instant> {
         if self.stale { self.told.map(|told| told + PACE) } else { self.until.values().min().copied() }
     }
 
-    /// Forgets whose time is over; what the kernel is to be told, if anything.
-    pub fn expire(&mut self, now: Instant) -> Option<Vec<IpNet>> {
+    /// Forgets whose time is over. Told with [`Dropped::tell`].
+    pub fn expire(&mut self, now: Instant) {
         let before = self.until.len();
         self.until.retain(|_, until| *until > now);
         self.stale |= self.until.len() != before;
-        self.tell(now)
     }
 
     /// What the kernel is to be told, if it is time for that: all networks that are dropped.

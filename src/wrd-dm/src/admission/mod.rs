@@ -225,7 +225,13 @@ impl Admission {
         if rested {
             self.serve_line(now);
         }
-        let networks = self.dropped.expire(now);
+        self.dropped.expire(now);
+        self.tell_kernel(now);
+    }
+
+    /// Of a change in what it drops, if it is time for that.
+    fn tell_kernel(&mut self, now: Instant) {
+        let networks = self.dropped.tell(now);
         self.actions.extend(networks.map(Action::Drop));
     }
 
@@ -265,8 +271,7 @@ impl Admission {
         if !self.sources.goes_on(source, now) || !self.dropped.add(source, now) {
             return refusal;
         }
-        let networks = self.dropped.tell(now);
-        self.actions.extend(networks.map(Action::Drop));
+        self.tell_kernel(now);
         Refusal::Flood { lasts: dropped::LASTS }
     }
 

@@ -4,7 +4,7 @@ use super::nla::Nla;
 use super::reconnect::Back;
 use super::requests::{self, Asked, Decides, Rule};
 use super::{Action, Note, Table, Timing};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 use wrd_proto::gate::{self, Security, ToMonitor};
 use wrd_proto::leader::{FromLeader, ToLeader};
 use wrd_proto::{Address, ConnectionId, Line, UserName};
@@ -274,15 +274,16 @@ impl Table {
     }
 
     fn serve_leader(&mut self, id: ConnectionId, message: FromLeader, now: Instant) {
+        let client = self.connections.get(&id).map(|connection| &connection.client);
+        if let Some(note) = client.and_then(|client| Note::of_leader(id, client, &message)) {
+            self.note(note);
+        }
         let Some(connection) = self.connections.get_mut(&id) else { return };
         match message {
-            FromLeader::Denied { user, text, pause_ms } => {
+            FromLeader::Denied { .. } => {
                 connection.outcome = Outcome::Denied;
                 // What comes next is typed, and PAM sees it.
                 connection.back = None;
-                let client = connection.client.clone();
-                let pause = Duration::from_millis(pause_ms.into());
-                self.note(Note::Denied { id, client, user, text, pause });
             }
             FromLeader::Authenticated { uid, user } if !connection.nla.admits(uid) => {
                 self.not_who_was_proven(id, uid, user);
@@ -311,7 +312,10 @@ impl Table {
                 self.act(Action::Asks(id));
             }
             FromLeader::Answered => self.act(Action::Answered(id)),
-            FromLeader::Broken { reason } => self.broken(id, &format!("it told its leader {reason}")),
+            FromLeader::Broken { .. } => {
+                connection.outcome = Outcome::Broken;
+                self.end_gate(id);
+            }
             FromLeader::SessionReady => {
                 if let Stage::Starting(uid) = connection.stage {
                     self.session_ready(uid, id);

@@ -18,7 +18,7 @@ mod tests;
 use std::collections::{BTreeMap, VecDeque};
 use std::time::{Duration, Instant};
 use wrd_proto::gate::{NtlmProof, NtlmVerdict, Returning};
-use wrd_proto::leader::ToLeader;
+use wrd_proto::leader::{FromLeader, ToLeader};
 use wrd_proto::session::{SessionInfo, State, ToSession};
 use wrd_proto::{Address, Bytes, ConnectionId, Line, UserName};
 
@@ -155,6 +155,23 @@ pub enum Note {
         uid: u32,
         reason: String,
     },
+}
+
+impl Note {
+    /// What a leader's message is by itself, whether its connection is there to hear of it or not.
+    pub fn of_leader(id: ConnectionId, client: &Address, message: &FromLeader) -> Option<Self> {
+        let client = client.clone();
+        match message {
+            FromLeader::Denied { user, text, pause_ms } => {
+                let pause = Duration::from_millis((*pause_ms).into());
+                Some(Self::Denied { id, client, user: user.clone(), text: text.clone(), pause })
+            }
+            FromLeader::Broken { reason } => {
+                Some(Self::Broken { id, client, reason: format!("it told its leader {reason}") })
+            }
+            _ => None,
+        }
+    }
 }
 
 /// How long things may take.

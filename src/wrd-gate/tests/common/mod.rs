@@ -2,6 +2,8 @@
 
 #![allow(dead_code)]
 
+pub mod worker;
+
 use ring::rand::SystemRandom;
 use ring::signature::{ECDSA_P256_SHA256_ASN1_SIGNING, EcdsaKeyPair};
 use std::net::{TcpListener, TcpStream};
