@@ -231,8 +231,9 @@ impl<'a> World<'a> {
     }
 }
 
-/// Before what a module says that nobody may hear.
+/// Before what a module says that nobody may hear, and before everything else.
 const UNHEARD: &str = "unheard";
+const HEARD: &str = "heard";
 
 impl Admits for Script<'_> {
     fn admit(&self, credentials: Credentials, _: &Address, dialogue: &mut Dialogue<'_>) -> Result<Admission, Denial> {
@@ -248,7 +249,7 @@ impl Admits for Script<'_> {
             let Some(what) = byte(&mut world.rest) else { break Err(Denial::credentials("nothing more happens")) };
             let text = |world: &mut World<'_>| {
                 let text = String::from_utf8_lossy(frame(&mut world.rest)).into_owned();
-                let text = if stranger { format!("{UNHEARD} {text}") } else { text };
+                let text = format!("{} {text}", if stranger { UNHEARD } else { HEARD });
                 CString::new(text.replace('\0', " ")).expect("it has no NUL")
             };
             match what % 16 {
