@@ -22,7 +22,7 @@ fn main() -> ExitCode {
             ("guesses_are_held_against_their_source", guesses_are_held_against_their_source),
             ("the_policy_decides_what_clients_get", the_policy_decides_what_clients_get),
             ("an_expired_account_is_told_on_the_screen", an_expired_account_is_told_on_the_screen),
-            ("a_locked_password_reads_like_a_wrong_one", a_locked_password_reads_like_a_wrong_one),
+            ("a_locked_password_is_told_and_stays_enrolled", a_locked_password_is_told_and_stays_enrolled),
             ("a_stale_entry_is_dropped", a_stale_entry_is_dropped),
             ("a_damaged_entry_is_none", a_damaged_entry_is_none),
             ("a_delegated_password_is_in_no_log", a_delegated_password_is_in_no_log),
@@ -266,14 +266,15 @@ fn an_expired_account_is_told_on_the_screen(machine: &Machine) -> anyhow::Result
     server::clear(machine)
 }
 
-fn a_locked_password_reads_like_a_wrong_one(machine: &Machine) -> anyhow::Result<()> {
+fn a_locked_password_is_told_and_stays_enrolled(machine: &Machine) -> anyhow::Result<()> {
     enrol(machine, "bob")?;
     machine.sh("usermod --lock bob")?;
-    let result = told(machine, "nla-locked", WRONG);
+    let result = told(machine, "nla-locked", &["This account is locked. Ask the administrator of", "this machine."]);
     machine.sh("usermod --unlock bob")?;
     result?;
-    // PAM does not say which it is.
-    eventually("the entry to be dropped", PATIENCE, || Ok((!is_enrolled(machine, "bob")?).then_some(())))
+    ensure!(is_enrolled(machine, "bob")?, "the password was right, the entry is no worse");
+    drop(Client::login(machine, nla("bob"))?);
+    server::clear(machine)
 }
 
 fn a_stale_entry_is_dropped(machine: &Machine) -> anyhow::Result<()> {

@@ -43,6 +43,12 @@ impl<'a, 'd> Conversation<'a, 'd> {
         Self { user: user.to_owned(), password: Some(password), dialogue: Some(dialogue), ..Self::default() }
     }
 
+    /// The password, which is forgotten here, if nothing was asked of the user besides.
+    pub fn give_back(&mut self) -> Option<Secret> {
+        let alone = self.dialogue.as_ref().is_some_and(|dialogue| !dialogue.has_asked());
+        self.password.take().filter(|_| alone)
+    }
+
     /// What was heard since the last time; the password is forgotten.
     pub fn finish(&mut self) -> Heard {
         self.password = None;

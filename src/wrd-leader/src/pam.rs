@@ -5,12 +5,14 @@
 //! after authentication; every other question is the user's. Deliberately absent: how the user is asked.
 
 mod delay;
+mod lock;
 
 use crate::account::{self, Account};
 use crate::authority::{Admission, Credentials, Door};
 use crate::conversation::{Conversation, Heard, Quiet};
 use crate::denial::{Again, Denial};
 use crate::dialogue::Dialogue;
+use lock::Lock;
 use pam_client::{Context, ConversationHandler, ErrorCode, Flag, SessionToken};
 use std::ffi::OsString;
 use std::path::Path;
@@ -55,8 +57,16 @@ fn authenticate(
 
     // The flag: no account without a password over the network, whatever `nullok` says.
     let authenticated = context.authenticate(Flag::DISALLOW_NULL_AUTHTOK);
+    let password = context.conversation_mut().give_back();
     let heard = context.conversation_mut().finish();
-    authenticated.map_err(|error| authentication_denial(error.code(), &heard))?;
+    if let Err(error) = authenticated {
+        let denial = authentication_denial(error.code(), &heard);
+        return Err(match denial.blames_credentials() && !denial.explained {
+            true => also(denial, lock::of(&name, password.as_ref())),
+            false => denial,
+        });
+    }
+    drop(password);
 
     context.conversation_mut().authenticated();
     check_account(&mut context, &name)?;
@@ -198,6 +208,17 @@ fn authentication_denial(code: ErrorCode, heard: &Heard) -> Denial {
     }
 }
 
+/// With what PAM has not said of the password. To whom it is told that it is locked, it was theirs.
+fn also(denial: Denial, lock: Lock) -> Denial {
+    let reason = |what: &str| format!("{}; {what}", denial.reason);
+    match lock {
+        Lock::Open => denial,
+        Lock::NoPassword => Denial { reason: reason("there is no password in /etc/shadow"), ..denial },
+        Lock::Locked { known: false } => Denial { reason: reason("the password is locked"), ..denial },
+        Lock::Locked { known: true } => Denial::said(LOCKED, reason("the password is right, and locked")),
+    }
+}
+
 /// `pam_acct_mgmt` said no: the password was right, so the user may know why.
 fn account_denial(code: ErrorCode, heard: &Heard) -> Denial {
     let reason = format!("account: {code:?}: {}", heard.or("no message"));
@@ -211,7 +232,10 @@ fn account_denial(code: ErrorCode, heard: &Heard) -> Denial {
 /// `pam_chauthtok` said no to a new password in place of one that has expired.
 fn change_denial(code: ErrorCode, heard: &Heard) -> Denial {
     let reason = format!("new password: {code:?}: {}", heard.or("no message"));
-    Denial::said(format!("{NOT_CHANGED} {}", heard.errors()).trim_end(), reason)
+    match heard.errors().as_str() {
+        "" => Denial::said(NOT_CHANGED, reason),
+        errors => Denial::said(&format!("Your password has expired and was not changed. {errors}"), reason),
+    }
 }
 
 /// What we call our terminals, to PAM and to the audit log.
@@ -223,6 +247,7 @@ const PASSWORD_EXPIRED: &str = "Your password has expired, and this machine does
 const LOG_IN_TO_CHANGE: &str = "Your password has expired. Log in with it to choose a new one.";
 const NOT_CHANGED: &str = "Your password has expired and was not changed.";
 const ACCOUNT_EXPIRED: &str = "This account has expired. Ask the administrator of this machine.";
+const LOCKED: &str = "This account is locked. Ask the administrator of this machine.";
 const NOT_ALLOWED: &str = "This account may not log in here now. Ask the administrator of this machine.";
 const DATABASE_UNREACHABLE: &str = "The user database cannot be reached at the moment. Try again later.";
 const BROKEN: &str = "This machine cannot check passwords: its login service is not set up. The log says more.";
@@ -254,6 +279,20 @@ mod tests {
             }
         }
         assert_eq!(authentication_denial(ErrorCode::MAXTRIES, &heard("")).again, Again::Pointless);
+    }
+
+    #[test]
+    fn a_lock_is_told_to_who_has_the_password_and_to_the_journal() {
+        let refused = || authentication_denial(ErrorCode::AUTH_ERR, &heard(""));
+        assert_eq!(also(refused(), Lock::Open), refused());
+        for (lock, reason) in [(Lock::Locked { known: false }, "locked"), (Lock::NoPassword, "no password")] {
+            let denial = also(refused(), lock);
+            assert!(denial.reason.starts_with(&refused().reason) && denial.reason.contains(reason), "{denial:?}");
+            assert_eq!(Denial { reason: refused().reason, ..denial }, refused());
+        }
+        let known = also(refused(), Lock::Locked { known: true });
+        assert_eq!(known.text.as_str(), LOCKED);
+        assert!(!known.blames_credentials() && known.reason.contains("locked"), "{known:?}");
     }
 
     #[test]

@@ -13,7 +13,8 @@ pub const TESTS: &[Test] = &[
     ("a_wrong_password", a_wrong_password),
     ("an_unknown_user_reads_the_same", an_unknown_user_reads_the_same),
     ("an_account_without_a_password_reads_the_same", an_account_without_a_password_reads_the_same),
-    ("a_locked_password_reads_the_same", a_locked_password_reads_the_same),
+    ("a_locked_password_is_told_to_who_knows_it", a_locked_password_is_told_to_who_knows_it),
+    ("an_account_that_has_no_password", an_account_that_has_no_password),
     ("an_expired_account", an_expired_account),
     ("a_closed_machine", a_closed_machine),
     ("the_wrong_hours", the_wrong_hours),
@@ -28,7 +29,8 @@ pub const TESTS: &[Test] = &[
 
 const WRONG: &[&str] = &["The user name or the password is wrong."];
 const NOT_NOW: &[&str] = &["This account may not log in here now. Ask the", "administrator of this machine."];
-/// What the leader has for a password that PAM does not take. For one that is locked PAM has no other words.
+const LOCKED: &[&str] = &["This account is locked. Ask the administrator of", "this machine."];
+/// What the leader has for a password that PAM does not take.
 const NO: &str = "authentication: AUTH_ERR: no message";
 
 /// Whom a test tries to log in as, and the name of the picture that is kept.
@@ -141,8 +143,20 @@ fn an_account_without_a_password_reads_the_same(machine: &Machine) -> anyhow::Re
     })
 }
 
-fn a_locked_password_reads_the_same(machine: &Machine) -> anyhow::Result<()> {
-    meanwhile(machine, ("usermod --lock bob", "usermod --unlock bob"), || refused(machine, bob("locked"), WRONG, NO))
+/// PAM says of it what it says of a wrong one.
+fn a_locked_password_is_told_to_who_knows_it(machine: &Machine) -> anyhow::Result<()> {
+    meanwhile(machine, ("usermod --lock bob", "usermod --unlock bob"), || {
+        refused(machine, bob("locked"), LOCKED, &format!("{NO}; the password is right, and locked"))?;
+        let guessed = Try { options: Options::user("bob").password("wrong"), picture: "locked-guessed" };
+        refused(machine, guessed, WRONG, &format!("{NO}; the password is locked"))
+    })
+}
+
+/// As with root where nobody has given it one: no password is right, and the journal says so.
+fn an_account_that_has_no_password(machine: &Machine) -> anyhow::Result<()> {
+    meanwhile(machine, ("usermod --password '!' bob", "echo bob:pw-bob | chpasswd"), || {
+        refused(machine, bob("no-password"), WRONG, &format!("{NO}; there is no password in /etc/shadow"))
+    })
 }
 
 fn an_expired_account(machine: &Machine) -> anyhow::Result<()> {
