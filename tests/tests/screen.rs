@@ -1,8 +1,12 @@
 //! The login screen under the hands of a user, with a real client: what is chosen, revealed and said on it. How each of
 //! its states looks is the gate's own test (`src/wrd-gate/src/greeter/references.rs`).
 
+mod words;
+
+use anyhow::Context;
 use std::process::ExitCode;
 use std::time::Duration;
+use words::{ERROR, FINAL};
 use wrd_tests::client::{Client, Options};
 use wrd_tests::machine::{Init, Machine};
 use wrd_tests::runner::Plan;
@@ -200,17 +204,66 @@ fn a_password_can_be_revealed(machine: &Machine) -> anyhow::Result<()> {
     client.wait_for_desktop()
 }
 
+/// For the screen's own words and for those of others, also with a name and a reason in them.
 fn the_client_decides_the_language(machine: &Machine) -> anyhow::Result<()> {
-    for (name, layout) in [("german", "0x0407"), ("french", "0x040c"), ("spanish", "0x040a"), ("chinese", "0x0804")] {
-        let mark = machine.mark()?;
-        let options = Options::user("bob").password("wrong").more(&format!("/kbd:layout:{layout}"));
-        let mut client = Client::start(machine, options)?;
-        machine.wait_journal(&mark, "authentication failure; rhost")?;
-        client.wait_for_input()?;
-        client.shot(&format!("screen-{name}"));
-    }
-    Ok(())
+    machine.sh("chown root: /home/bob; chmod 0700 /home/bob")?;
+    let result = LANGUAGES.iter().try_for_each(|of| {
+        for (password, name, look, lines) in
+            [("wrong", "denied", ERROR, of.wrong), ("pw-bob", "failed", FINAL, of.home)]
+        {
+            let options = Options::user("bob").password(password).more(&format!("/kbd:layout:{}", of.layout));
+            let mut client = Client::start(machine, options)?;
+            let said = words::says(&mut client, look, lines);
+            client.shot(&format!("screen-{}-{name}", of.name));
+            said.with_context(|| of.name)?;
+        }
+        Ok(())
+    });
+    machine.sh("chown bob: /home/bob")?;
+    result
 }
+
+struct Language {
+    name: &'static str,
+    layout: &'static str,
+    /// What it says of a wrong password.
+    wrong: &'static [&'static str],
+    /// What it says of a home folder that cannot be read.
+    home: &'static [&'static str],
+}
+
+const LANGUAGES: &[Language] = &[
+    Language {
+        name: "english",
+        layout: "0x0409",
+        wrong: &["The user name or the password is wrong."],
+        home: &["The home folder /home/bob of bob cannot be", "read: permission denied."],
+    },
+    Language {
+        name: "german",
+        layout: "0x0407",
+        wrong: &["Der Benutzername oder das Passwort ist falsch."],
+        home: &["Der persönliche Ordner /home/bob von bob kann", "nicht gelesen werden: Zugriff verweigert."],
+    },
+    Language {
+        name: "french",
+        layout: "0x040c",
+        wrong: &["Le nom d’utilisateur ou le mot de passe est", "incorrect."],
+        home: &["Le dossier personnel /home/bob de bob ne peut", "pas être lu : accès refusé."],
+    },
+    Language {
+        name: "spanish",
+        layout: "0x040a",
+        wrong: &["El nombre de usuario o la contraseña no es", "correcto."],
+        home: &["No se puede leer la carpeta personal /home/bob", "de bob: acceso denegado."],
+    },
+    Language {
+        name: "chinese",
+        layout: "0x0804",
+        wrong: &["用户名或密码错误。"],
+        home: &["无法读取 bob 的主文件夹 /home/bob：没有权限。"],
+    },
+];
 
 fn who_does_nothing_is_told_how_long_is_left(machine: &Machine) -> anyhow::Result<()> {
     let config = machine.sh("cat /etc/wrd-dm/wrd-dm.toml")?;

@@ -5,6 +5,7 @@ mod edges;
 mod manual;
 mod sizes;
 mod tidy;
+mod translations;
 mod unsafety;
 mod versions;
 

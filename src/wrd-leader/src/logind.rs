@@ -62,21 +62,20 @@ fn find_graphical_session(uid: u32) -> zbus::Result<Option<String>> {
         // library knows nothing: none of those is a reason to keep somebody out.
         let graphical = matches!(proxy.type_(), Ok(SessionType::Wayland | SessionType::X11 | SessionType::MIR));
         if graphical && !matches!(proxy.state(), Ok(SessionState::Closing)) {
-            let place =
-                place(session.seat(), &proxy.TTY().unwrap_or_default(), &proxy.remote_host().unwrap_or_default());
-            return Ok(Some(format!("session {}{place}", session.sid())));
+            let (tty, remote) = (proxy.TTY().unwrap_or_default(), proxy.remote_host().unwrap_or_default());
+            return Ok(Some(description(session.sid(), session.seat(), &tty, &remote)));
         }
     }
     Ok(None)
 }
 
-fn place(seat: &str, tty: &str, remote: &str) -> String {
+/// In whole texts, which the login screen has in other languages.
+fn description(id: &str, seat: &str, tty: &str, remote: &str) -> String {
     match (seat, tty, remote) {
-        ("", _, remote) if !remote.is_empty() => format!(", used from {remote}"),
-        ("", "", _) => String::new(),
-        ("", tty, _) => format!(" on {tty}"),
-        (seat, "", _) => format!(" on {seat}"),
-        (seat, tty, _) => format!(" on {seat} ({tty})"),
+        ("", _, remote) if !remote.is_empty() => format!("session {id}, used from {remote}"),
+        ("", "", _) => format!("session {id}"),
+        ("", place, _) | (place, "", _) => format!("session {id} on {place}"),
+        (seat, tty, _) => format!("session {id} on {seat} ({tty})"),
     }
 }
 
@@ -152,10 +151,10 @@ mod tests {
 
     #[test]
     fn a_session_is_described_by_where_its_user_finds_it() {
-        assert_eq!(place("seat0", "tty2", ""), " on seat0 (tty2)");
-        assert_eq!(place("seat0", "", ""), " on seat0");
-        assert_eq!(place("", "wrd", "192.0.2.7"), ", used from 192.0.2.7");
-        assert_eq!(place("", "pts/3", ""), " on pts/3");
-        assert_eq!(place("", "", ""), "");
+        assert_eq!(description("2", "seat0", "tty2", ""), "session 2 on seat0 (tty2)");
+        assert_eq!(description("2", "seat0", "", ""), "session 2 on seat0");
+        assert_eq!(description("c1", "", "wrd", "192.0.2.7"), "session c1, used from 192.0.2.7");
+        assert_eq!(description("2", "", "pts/3", ""), "session 2 on pts/3");
+        assert_eq!(description("2", "", "", ""), "session 2");
     }
 }

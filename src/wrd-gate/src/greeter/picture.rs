@@ -6,6 +6,7 @@ use super::form::{ButtonView, FieldView, Page, Target, Tone, View};
 use super::layout::{Layout, Shown, wrap};
 use super::menu::MenuView;
 use super::words::Language;
+use std::borrow::Cow;
 use wrd_draw::{Align, Area, Canvas, Color, Icon, Weight, text_width, theme};
 use wrd_rdp::DesktopSize;
 
@@ -108,13 +109,12 @@ impl Picture {
             && overlaps(layout.left, part)
         {
             let style = layout.style(Weight::Regular, 12.5, theme::WARNING);
-            let text = self.say("{} s left").replace("{}", &left.to_string());
-            canvas.text_in(layout.left, &text, &style, Align::Center);
+            canvas.text_in(layout.left, &self.say(&format!("{left} s left")), &style, Align::Center);
         }
     }
 
     /// A text of the screen's own in the client's language.
-    fn say<'a>(&self, english: &'a str) -> &'a str {
+    fn say<'a>(&self, english: &'a str) -> Cow<'a, str> {
         self.language.say(english)
     }
 
@@ -122,7 +122,7 @@ impl Picture {
     fn below(&self, choices: &ChoicesView) -> Vec<Below> {
         let layout = &self.layout;
         let style = layout.style(Weight::Regular, 12.5, theme::TEXT_DIM);
-        let session = choices.session.as_ref().map(|name| (What::Session, Icon::Terminal, self.say(name).to_owned()));
+        let session = choices.session.as_ref().map(|name| (What::Session, Icon::Terminal, self.say(name).into_owned()));
         let items: Vec<_> =
             session.into_iter().chain([(What::Layout, Icon::Keyboard, choices.layout.clone())]).collect();
         let (padding, between) = (10.0 * layout.scale, 12.0 * layout.scale);
@@ -163,7 +163,7 @@ impl Picture {
         let scale = layout.scale;
         let dim = layout.style(Weight::Regular, 13.5, theme::TEXT_DIM);
         let title = if what == What::Layout { "Keyboard layout" } else { "Session" };
-        canvas.text_in(layout.subtitle, self.say(title), &dim, Align::Center);
+        canvas.text_in(layout.subtitle, &self.say(title), &dim, Align::Center);
         for (index, row) in menu.rows.iter().enumerate() {
             let area = layout.menu_row(index);
             let is_selected = index == menu.selected;
@@ -174,7 +174,7 @@ impl Picture {
             }
             let style = layout.style(Weight::Regular, 14.0, color);
             let text = Area { x: area.x + 13.0 * scale, width: area.width - 26.0 * scale, ..area };
-            canvas.text_in(text, self.say(row), &style, Align::Left);
+            canvas.text_in(text, &self.say(row), &style, Align::Left);
         }
         let hidden = menu.above + menu.below;
         if hidden > 0.0 {
@@ -233,14 +233,14 @@ impl Picture {
     fn draw_credentials(&self, canvas: &mut Canvas, view: &View) {
         let layout = &self.layout;
         let dim = layout.style(Weight::Regular, 13.5, theme::TEXT_DIM);
-        canvas.text_in(layout.subtitle, self.say("Log in to your desktop"), &dim, Align::Center);
+        canvas.text_in(layout.subtitle, &self.say("Log in to your desktop"), &dim, Align::Center);
         let label = layout.style(Weight::SemiBold, 12.5, theme::TEXT_DIM);
-        canvas.text_in(layout.user_label, self.say("User name"), &label, Align::Left);
+        canvas.text_in(layout.user_label, &self.say("User name"), &label, Align::Left);
         self.draw_field(canvas, layout.user, &view.user);
-        canvas.text_in(layout.password_label, self.say("Password"), &label, Align::Left);
+        canvas.text_in(layout.password_label, &self.say("Password"), &label, Align::Left);
         if view.caps_lock {
             let hint = layout.style(Weight::SemiBold, 12.5, theme::WARNING);
-            canvas.text_in(layout.password_label, self.say("Caps Lock is on"), &hint, Align::Right);
+            canvas.text_in(layout.password_label, &self.say("Caps Lock is on"), &hint, Align::Right);
         }
         self.draw_field(canvas, layout.password, &view.password);
         self.draw_eye(canvas, &view.password, view.hovered);
@@ -258,7 +258,7 @@ impl Picture {
         // From below: the question above its field, and above it what was told, as much as there is room for.
         let style = layout.style(Weight::SemiBold, 13.5, theme::TEXT);
         let line = LINE * layout.scale;
-        let lines = wrap(self.say(&question.text), layout.dialogue.width, &style, 3);
+        let lines = wrap(&self.say(&question.text), layout.dialogue.width, &style, 3);
         let height = line * lines.len() as f32;
         let bottom = layout.dialogue.y + layout.dialogue.height;
         for (index, text) in lines.iter().enumerate() {
@@ -272,7 +272,7 @@ impl Picture {
         if view.caps_lock && question.hidden && view.message.is_none() {
             let hint = layout.style(Weight::SemiBold, 12.5, theme::WARNING);
             let area = Area { y: layout.message.y, height: 22.0 * layout.scale, ..layout.message };
-            canvas.text_in(area, self.say("Caps Lock is on"), &hint, Align::Right);
+            canvas.text_in(area, &self.say("Caps Lock is on"), &hint, Align::Right);
         }
         self.draw_message(canvas, view);
         self.draw_button(canvas, layout.cancel, &dialogue.cancel, ButtonLook::Other);
@@ -289,7 +289,7 @@ impl Picture {
         let mut rows = Vec::new();
         for (tone, text) in told {
             let style = layout.style(Weight::Regular, 13.0, tone_color(*tone));
-            let wrapped = wrap(self.say(text), area.width - indent, &style, most.min(4));
+            let wrapped = wrap(&self.say(text), area.width - indent, &style, most.min(4));
             rows.extend(wrapped.into_iter().enumerate().map(|(index, text)| (index == 0, *tone, text)));
         }
         let shown = rows.get(rows.len().saturating_sub(most)..).unwrap_or_default();
@@ -355,7 +355,7 @@ impl Picture {
         let line = 18.0 * layout.scale;
         let icon = if *tone == Tone::Plain { 0.0 } else { 24.0 * layout.scale };
         let area = layout.message;
-        let lines = wrap(self.say(text), area.width - icon, &style, 2);
+        let lines = wrap(&self.say(text), area.width - icon, &style, 2);
         let top = area.y + (area.height - line * lines.len() as f32) / 2.0;
         let width = lines.iter().map(|line| text_width(line, &style)).fold(0.0, f32::max);
         let x = area.x + (area.width - width - icon).max(0.0) / 2.0;
@@ -373,14 +373,14 @@ impl Picture {
         let layout = &self.layout;
         let Some((_, text)) = &view.message else { return };
         let heading = layout.style(Weight::Regular, 13.5, theme::TEXT_DIM);
-        canvas.text_in(layout.subtitle, self.say("You cannot be logged in now"), &heading, Align::Center);
+        canvas.text_in(layout.subtitle, &self.say("You cannot be logged in now"), &heading, Align::Center);
         let area = layout.final_text;
         let side = 30.0 * layout.scale;
         canvas.icon(Icon::Warning, Area { height: side, ..area }, theme::WARNING);
         let style = layout.style(Weight::Regular, 14.0, theme::TEXT);
         let line = 21.0 * layout.scale;
         let mut y = area.y + side + 14.0 * layout.scale;
-        for text in wrap(self.say(text), area.width, &style, 6) {
+        for text in wrap(&self.say(text), area.width, &style, 6) {
             canvas.text_in(Area { y, height: line, ..area }, &text, &style, Align::Center);
             y += line;
         }
@@ -408,7 +408,7 @@ impl Picture {
         }
         let text = if button.enabled { on } else { theme::TEXT_DIM };
         let style = self.layout.style(Weight::SemiBold, 14.5, text);
-        canvas.text_in(area, self.say(button.label), &style, Align::Center);
+        canvas.text_in(area, &self.say(button.label), &style, Align::Center);
     }
 }
 
