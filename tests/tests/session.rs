@@ -41,6 +41,7 @@ fn main() -> ExitCode {
             ),
             ("an_upgrade_is_for_the_next_login", an_upgrade_is_for_the_next_login),
             ("loginctl_ends_a_session", loginctl_ends_a_session),
+            ("loginctl_locks_a_session", loginctl_locks_a_session),
             ("wrdctl_shows_and_controls", wrdctl_shows_and_controls),
             ("wrdctl_keeps_users_apart", wrdctl_keeps_users_apart),
             ("a_foreign_graphical_session_is_refused", a_foreign_graphical_session_is_refused),
@@ -53,6 +54,7 @@ fn main() -> ExitCode {
 
 /// FreeRDP's exit codes and its names for what the server told it (Set Error Info).
 const TAKEN_OVER: (i32, &str) = (5, "ERRINFO_DISCONNECTED_BY_OTHER_CONNECTION");
+const DISCONNECTED: (i32, &str) = (1, "ERRINFO_RPC_INITIATED_DISCONNECT");
 const LOGGED_OFF: (i32, &str) = (12, "ERRINFO_LOGOFF_BY_USER");
 /// The monitor's line about a wrong password.
 const DENIED: &str = "authentication failure; rhost=";
@@ -477,6 +479,23 @@ fn an_upgrade_is_for_the_next_login(machine: &Machine) -> anyhow::Result<()> {
     expect_eq("what alice's leader runs", runs(alices)?, old)?;
     expect_eq("the old unit", machine.sh("ls /usr/local/lib/systemd/system | grep -c @ || :")?.as_str(), "0")?;
     drop(bob);
+    server::clear(machine)
+}
+
+/// The login screen is the lock screen, and there is no way around it.
+fn loginctl_locks_a_session(machine: &Machine) -> anyhow::Result<()> {
+    let mut client = Client::login(machine, Options::user("alice").more("+auto-reconnect"))?;
+    server::wait_state(machine, "alice", "connected")?;
+    let worker = server::worker(machine, "alice")?;
+    machine.sh("loginctl lock-sessions")?;
+    client.wait_told(DISCONNECTED.0, DISCONNECTED.1)?;
+    server::wait_state(machine, "alice", "disconnected")?;
+    let mut client = Client::start(machine, Options::user("alice").password(""))?;
+    client.wait_for_input()?;
+    client.enter("pw-alice")?;
+    client.wait_for_desktop()?;
+    expect_eq("the worker", server::worker(machine, "alice")?, worker)?;
+    drop(client);
     server::clear(machine)
 }
 

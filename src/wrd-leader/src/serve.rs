@@ -178,10 +178,9 @@ impl Session {
                 }
             }
             Ok(FromWorker::Left { connection }) => {
-                if self.is_attached(connection) {
-                    // A monitor that does not hear it is none: the cookie would be good for longer than it should.
-                    self.tell_monitors(&FromSession::Left { connection });
-                }
+                // A monitor that does not hear it is none: the cookie would be good for longer than it should. It knows
+                // by itself whose the cookie is; the client may be gone already, and the session locked since then.
+                self.tell_monitors(&FromSession::Left { connection });
             }
             Ok(FromWorker::Unusable) => self.memory.forget(),
             Ok(FromWorker::Ending { reason }) => {

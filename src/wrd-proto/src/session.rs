@@ -39,7 +39,8 @@ pub enum FromSession {
     Ending {
         reason: Line,
     },
-    /// The client of this connection has not lost its line: it said good-bye, or was sent away.
+    /// The client of this connection has not lost its line: it said good-bye, or was sent away. Or it had, and the session
+    /// was locked since then.
     Left {
         connection: ConnectionId,
     },

@@ -42,7 +42,8 @@ pub enum FromWorker {
     Ending {
         reason: Line,
     },
-    /// Before `Detached`: the client has said good-bye or was sent away, which is no cut line.
+    /// Before `Detached`: the client has said good-bye or was sent away, which is no cut line. Behind it: the session was
+    /// locked, and the client is not to come back without a password.
     Left {
         connection: ConnectionId,
     },

@@ -22,15 +22,6 @@ use wrd_proto::worker::FromWorker;
 use wrd_proto::{Address, ConnectionId};
 use wrd_rdp::pdu::EndReason;
 
-/// How long a link may take to hand over its transcript.
-const TRANSCRIPT_TIME: Duration = Duration::from_secs(10);
-/// How long a client may take from there to its first picture.
-const ACTIVATION_TIME: Duration = Duration::from_secs(30);
-/// How long a client may read nothing while something is to be read.
-const STALL_TIME: Duration = Duration::from_secs(60);
-/// How long a client that is sent away may take to read why.
-const FAREWELL_TIME: Duration = Duration::from_secs(2);
-
 /// Names a link within this worker.
 pub type Key = u64;
 
@@ -94,7 +85,7 @@ impl<S: Source + 'static> State<S> {
         tracing::info!(%connection, %client, "a connection arrives");
         let stage = Stage::Arriving(Vec::new());
         self.links.insert(key, Link { connection, client, stream, stage, cookie: None, tokens, deadline: None });
-        self.set_deadline(key, Some(TRANSCRIPT_TIME));
+        self.set_deadline(key, Some(self.deadlines.transcript));
         Ok(())
     }
 
@@ -109,6 +100,7 @@ impl<S: Source + 'static> State<S> {
         let link = self.links.iter_mut().find(|(_, link)| link.connection == connection);
         let Some((key, link)) = link.map(|(key, link)| (*key, link)) else { return };
         link.cookie = Some(cookie);
+        self.cookie_of = Some(connection);
         self.hand_over_cookie(key);
         self.flush(key);
     }
@@ -156,9 +148,9 @@ impl<S: Source + 'static> State<S> {
                 // Whoever arrives or leaves has a deadline of its own.
                 let open = link.viewer().is_some_and(|viewer| viewer.is_open());
                 if link.deadline.is_none() {
-                    self.set_deadline(key, Some(STALL_TIME));
+                    self.set_deadline(key, Some(self.deadlines.stall));
                 } else if open && written > 0 {
-                    link.deadline = Some(Instant::now() + STALL_TIME);
+                    link.deadline = Some(Instant::now() + self.deadlines.stall);
                 }
             }
             Err(error) => self.lost(key, &error),
@@ -208,7 +200,7 @@ impl<S: Source + 'static> State<S> {
                 let viewer = Viewer::new(&transcript, Instant::now())?;
                 link.stage = Stage::Attached(Box::new(viewer));
                 self.attached = Some(key);
-                self.set_deadline(key, Some(ACTIVATION_TIME));
+                self.set_deadline(key, Some(self.deadlines.activation));
             }
             Stage::Attached(_) => {}
         }
@@ -305,7 +297,7 @@ impl<S: Source + 'static> State<S> {
         let connection = link.connection;
         self.report(&FromWorker::Left { connection });
         self.has_left(key, connection);
-        self.set_deadline(key, Some(FAREWELL_TIME));
+        self.set_deadline(key, Some(self.deadlines.farewell));
         self.flush(key);
     }
 

@@ -5,11 +5,13 @@
 
 pub mod channels;
 pub mod compositor;
+pub mod deadlines;
 pub mod desktop;
 pub mod encode;
 pub mod handover;
 pub mod input;
 pub mod link;
+mod lock;
 pub mod pace;
 pub mod render;
 pub mod run;

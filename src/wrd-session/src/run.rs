@@ -1,7 +1,9 @@
 //! A worker from its start to its end: the channel to the leader, the desktop, the loop.
 
+use crate::deadlines::Deadlines;
 use crate::desktop::chosen::Chosen;
 use crate::desktop::{self, Desktop};
+use crate::lock;
 use crate::source::{KeyboardLayout, Size};
 use crate::state::{Leader, State};
 use anyhow::Context;
@@ -36,8 +38,12 @@ pub fn run(config_dir: &Path, session: Option<SessionId>) -> anyhow::Result<()> 
     };
     let ready = FromWorker::Ready { wayland_display: Text::truncated(desktop.socket_name()) };
     desktop.insert_into(&events.handle(), |state| &mut state.source)?;
-    let mut state = State::new(desktop, leader, events.handle(), events.get_signal())?;
+    let (handle, signal) = (events.handle(), events.get_signal());
+    let mut state = State::new(desktop, leader, handle, signal, Deadlines::default())?;
     state.end_on(termination)?;
+    if let Some(locks) = lock::watch() {
+        state.lock_on(locks)?;
+    }
     state.report(&ready);
     let result = events.run(None, &mut state, State::turn);
     state.source.end();

@@ -4,16 +4,18 @@
 //! A turn of the loop ends in [`State::turn`]: what was asked for is done, and whoever watches is shown
 //! what has changed. Always true: with an attached client and nothing to do, there is no timer and no byte.
 
+use crate::deadlines::Deadlines;
 use crate::handover::{Key, Link};
 use crate::link::Farewell;
 use crate::source::{KeyboardLayout, Request, Source};
+use calloop::channel::{self, Channel as Messages};
 use calloop::generic::Generic;
 use calloop::timer::{TimeoutAction, Timer};
 use calloop::{Interest, LoopHandle, LoopSignal, Mode, PostAction, RegistrationToken};
 use std::collections::BTreeMap;
 use std::os::fd::{AsFd, OwnedFd};
 use std::time::Instant;
-use wrd_proto::Line;
+use wrd_proto::{ConnectionId, Line};
 use wrd_proto::worker::{FromWorker, ToWorker};
 use wrd_rdp::client::Keyboard;
 use wrd_rdp::keymap::{LayoutName, xkb};
@@ -31,11 +33,14 @@ pub struct State<S: Source + 'static> {
     pub(crate) links: BTreeMap<Key, Link>,
     pub(crate) attached: Option<Key>,
     pub(crate) next_key: Key,
+    pub(crate) deadlines: Deadlines,
     signal: LoopSignal,
     leader: Leader,
     /// The keyboard of the last client: one with another gets its own layout, but what the user chose for this
     /// one, on the login screen or since then, is not fought.
     keyboard: Option<Keyboard>,
+    /// Whose client may come back without a password.
+    pub(crate) cookie_of: Option<ConnectionId>,
     /// Runs while nobody watches.
     tick: Option<RegistrationToken>,
     course: Course,
@@ -58,6 +63,7 @@ impl<S: Source + 'static> State<S> {
         leader: Leader,
         handle: LoopHandle<'static, Self>,
         signal: LoopSignal,
+        deadlines: Deadlines,
     ) -> anyhow::Result<Self> {
         leader.set_nonblocking(Blocking::No)?;
         let readable = leader.as_fd().try_clone_to_owned()?;
@@ -72,9 +78,11 @@ impl<S: Source + 'static> State<S> {
             links: BTreeMap::new(),
             attached: None,
             next_key: 0,
+            deadlines,
             signal,
             leader,
             keyboard: None,
+            cookie_of: None,
             tick: None,
             course: Course::Running,
         })
@@ -90,6 +98,27 @@ impl<S: Source + 'static> State<S> {
             })
             .map_err(|error| error.error)?;
         Ok(())
+    }
+
+    /// Locks the session at each of these.
+    pub fn lock_on(&self, locks: Messages<()>) -> anyhow::Result<()> {
+        self.handle
+            .insert_source(locks, |event, (), state: &mut Self| {
+                if let channel::Event::Msg(()) = event {
+                    state.lock();
+                }
+            })
+            .map_err(|error| error.error)?;
+        Ok(())
+    }
+
+    /// Whoever watches is sent away, and who comes next shows a password, whether their line was cut or not.
+    fn lock(&mut self) {
+        tracing::info!("the session is locked");
+        if let Some(connection) = self.cookie_of.take() {
+            self.report(&FromWorker::Left { connection });
+        }
+        self.detach(Farewell::Reason(EndReason::Disconnected));
     }
 
     /// The end of a turn of the loop.
