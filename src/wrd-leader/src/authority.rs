@@ -69,10 +69,10 @@ impl Admits for Authority {
         // Refused before anybody else sees them: C strings end at a NUL, and an empty password opens
         // an LDAP server's anonymous door.
         if credentials.user.is_empty() || credentials.user.contains('\0') {
-            return Err(Denial::credentials("the user name is empty or has a NUL in it"));
+            return Err(unasked("the user name is empty or has a NUL in it"));
         }
         if credentials.password.is_empty() || credentials.password.expose().contains(&0) {
-            return Err(Denial::credentials("the password is empty or has a NUL in it"));
+            return Err(unasked("the password is empty or has a NUL in it"));
         }
         match self {
             Self::Pam { service } => crate::pam::admit(service, credentials, client, dialogue),
@@ -90,6 +90,11 @@ impl Admits for Authority {
     fn note_denied(&self, user: &UserName, client: &Address) {
         crate::audit::denied(user, client);
     }
+}
+
+/// Nobody has said that the password is wrong: what NLA has proven by it is no worse.
+fn unasked(reason: &str) -> Denial {
+    Denial { explained: true, ..Denial::credentials(reason) }
 }
 
 impl Door {
@@ -210,6 +215,15 @@ mod tests {
             let denial = admit(user, password).err().unwrap();
             assert_eq!(denial.text.as_str(), WRONG_CREDENTIALS);
             assert!(!denial.reason.contains("kelp"));
+        }
+    }
+
+    #[test]
+    fn what_nobody_was_asked_about_is_no_word_against_a_password() {
+        let says_it_is_wrong = |user, password| !admit(user, password).err().unwrap().explained;
+        assert!(says_it_is_wrong("alice", "kelp-otter-43"));
+        for (user, password) in [("alice", "kelp-otter-42\0x"), ("alice", ""), ("alice\0", "kelp-otter-42")] {
+            assert!(!says_it_is_wrong(user, password), "{user:?} {password:?}");
         }
     }
 

@@ -14,7 +14,8 @@ pub struct Denial {
     /// For the journal: exact.
     pub reason: String,
     pub again: Again,
-    /// PAM has given a reason other than the password, which the screen does not tell: a lock, too many tries.
+    /// There is a reason other than the password, which the screen does not tell: a lock, too many tries, or that PAM was
+    /// not asked.
     pub explained: bool,
     /// For so long it is kept from the user, which makes guessing slow.
     pub pause: Duration,
