@@ -22,15 +22,18 @@ const PATIENCE: Duration = Duration::from_secs(30);
 /// The addresses that no other part uses.
 const STREET: Street = Street(1);
 
-/// Where connections stand, and how large the client's screen is.
+/// Where connections stand, and how large the client's screen is; of those that are full the gate holds for its client
+/// as much as it does for any.
 const STAGES: &[(&str, &[&str])] = &[
     ("negotiated", &["--stage", "negotiated"]),
     ("tls", &["--stage", "tls"]),
     ("credssp", &["--stage", "credssp"]),
     ("challenged", &["--stage", "challenged"]),
     ("joined", &["--stage", "joined"]),
+    ("joined_full", &["--stage", "joined", "--full"]),
     ("login_screen_1024x768", &["--stage", "active", "--width", "1024", "--height", "768"]),
     ("login_screen_3840x2160", &["--stage", "active", "--width", "3840", "--height", "2160"]),
+    ("login_screen_3840x2160_full", &["--stage", "active", "--width", "3840", "--height", "2160", "--full"]),
 ];
 
 /// Memory in kB for each connection, by how far it has come.

@@ -15,6 +15,7 @@ pub const TESTS: &[Test] = &[
     ("a_flood_from_many_sources", a_flood_from_many_sources),
     ("half_open_connections_of_many_sources", half_open_connections_of_many_sources),
     ("login_screens_of_many_sources", login_screens_of_many_sources),
+    ("gates_that_are_full", gates_that_are_full),
     ("a_byte_at_a_time", a_byte_at_a_time),
     ("a_client_that_reads_nothing_more", a_client_that_reads_nothing_more),
 ];
@@ -85,6 +86,22 @@ fn login_screens_of_many_sources(machine: &Machine) -> anyhow::Result<()> {
         ensure!(number(&report, "reached") >= count.parse::<u64>()? / 2, "few came to a login screen: {report}");
     }
     scene.end()
+}
+
+fn gates_that_are_full(machine: &Machine) -> anyhow::Result<()> {
+    for (street, stage, reach) in [(7, "joined", Reach::Before), (8, "active", Reach::Screen)] {
+        let scene = Scene::begin(machine, street, reach)?;
+        let words = ["stand", "--stage", stage, "--full", "--connections", "10", "--width", "3840", "--height", "2160"];
+        let mut attack = scene.attack((10, 0), &words)?;
+        attack.wait_standing()?;
+        let largest = scene.look()?;
+        scene.life_goes_on()?;
+        let report = attack.stop()?;
+        println!("    {stage}: {largest} kB in the largest gate, {report}");
+        ensure!(number(&report, "reached") == 10, "few came to {stage}: {report}");
+        scene.end()?;
+    }
+    Ok(())
 }
 
 fn a_byte_at_a_time(machine: &Machine) -> anyhow::Result<()> {

@@ -8,6 +8,7 @@ mod floods;
 mod malformed;
 mod passwords;
 mod scene;
+mod stages;
 mod taken_over;
 
 use std::process::ExitCode;
@@ -16,6 +17,10 @@ use wrd_tests::runner::{Plan, Test};
 use wrd_tests::{runner, server, strangers};
 
 fn main() -> ExitCode {
+    if let Err(error) = stages::agree_with_the_monitor() {
+        eprintln!("attack: what a rogue gate plays: {error:#}");
+        return ExitCode::FAILURE;
+    }
     let tests: Vec<Test> = [floods::TESTS, malformed::TESTS, passwords::TESTS, taken_over::TESTS].concat();
     runner::run(&Plan { init: Init::Systemd, prepare, restore }, &tests)
 }

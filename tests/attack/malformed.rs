@@ -2,7 +2,7 @@
 //! then the server must end it: none may hang, none may take the gate down, none may make it large.
 
 use crate::scene::{Reach, Scene, few_or_many, long};
-use anyhow::ensure;
+use anyhow::{Context, ensure};
 use serde_json::Value;
 use wrd_tests::expect_eq;
 use wrd_tests::machine::Machine;
@@ -11,6 +11,7 @@ use wrd_tests::runner::Test;
 pub const TESTS: &[Test] = &[
     ("hostile_lengths", hostile_lengths),
     ("recursive_and_empty_structures", recursive_and_empty_structures),
+    ("hostile_credentials_behind_a_right_proof", hostile_credentials_behind_a_right_proof),
     ("tls_that_no_client_speaks", tls_that_no_client_speaks),
     ("good_connections_with_flipped_bits", good_connections_with_flipped_bits),
 ];
@@ -26,6 +27,47 @@ fn hostile_lengths(machine: &Machine) -> anyhow::Result<()> {
 
 fn recursive_and_empty_structures(machine: &Machine) -> anyhow::Result<()> {
     every_case_ends(machine, 11, &["structures"], Reach::Screen).map(drop)
+}
+
+/// Whoever has a password is no friend yet. Carol's and dave's are proven, and no more than the login screen is had of it.
+fn hostile_credentials_behind_a_right_proof(machine: &Machine) -> anyhow::Result<()> {
+    machine.sh("for user in carol dave; do echo pw-$user | wrdctl enroll $user; done")?;
+    let mark = machine.mark()?;
+    let words = ["sealed", "--proven", "carol:pw-carol", "--tried", "dave:pw-dave"];
+    let report = every_case_ends(machine, 14, &words, Reach::Screen)?;
+    let enrolled = machine.sh("wrdctl enrolled")?;
+    machine.try_sh("for user in carol dave; do wrdctl forget $user; done")?;
+
+    let names: Vec<&str> = report["names"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
+    let wanted = || SEALED.iter().flat_map(|some| some.split(' '));
+    let missing: Vec<_> = wanted().filter(|name| !names.contains(name)).collect();
+    let others: Vec<_> = names.iter().filter(|name| !wanted().any(|wanted| wanted == **name)).collect();
+    ensure!(missing.is_empty() && others.is_empty(), "missing: {missing:?}; not listed: {others:?}");
+    // To a wrong hash the server shows none of its own, and to wrong credentials it says nothing.
+    let answered: Vec<&str> = report["answered"].as_object().into_iter().flatten().map(|(name, _)| &**name).collect();
+    expect_eq("attacks that were answered", answered, ANSWERED.to_vec())
+        .with_context(|| report["answered"].to_string())?;
+    // None of it says that a password is wrong which was proven.
+    ensure!(["carol", "dave"].iter().all(|user| enrolled.contains(user)), "enrolled are: {enrolled}");
+
+    let journal = machine.journal(&mark)?;
+    let from = "[198.18.28.";
+    for user in ["carol", "dave"] {
+        let said = format!("user={user:?}");
+        ensure!(lines(&journal, &["proven by NLA", &said]) > 0, "{user} has proven nothing");
+        expect_eq(user, lines(&journal, &["logged in;", &said]), 0)?;
+    }
+    ensure!(lines(&journal, &["authentication failure; rhost=", "user=\"dave\""]) > 1, "PAM was not asked: {journal}");
+    expect_eq("wrong proofs", lines(&journal, &["NLA: wrong password", from]), 0)?;
+    for secret in ["pw-carol", "pw-dave", "canary-in-credentials"] {
+        ensure!(!journal.contains(secret), "{secret} is in the journal");
+    }
+    Ok(())
+}
+
+/// How many lines have all of these.
+fn lines(journal: &str, parts: &[&str]) -> usize {
+    journal.lines().filter(|line| parts.iter().all(|part| line.contains(part))).count()
 }
 
 fn tls_that_no_client_speaks(machine: &Machine) -> anyhow::Result<()> {
@@ -74,4 +116,30 @@ const FIELDS: &[&str] = &[
     "capability-16 capability-17 capability-20 capability-26 capability-27",
     "share-data-plain share-data-packed input-events",
     "fast-path fast-path-count fast-path-signed chunk dynamic-first",
+];
+
+/// What is sealed behind a right proof, and hostile; of most of them there are several.
+const SEALED: &[&str] = &[
+    "hash-of-another-key hash-of-the-server hash-with-another-nonce hash-without-nonce nonce-of-0 nonce-of-31 nonce-of-33",
+    "hash-of-0 hash-of-31 hash-of-33 hash-of-12k hash-of-60k sealed-hash-of-0 sealed-hash-of-15 sealed-hash-of-16",
+    "hash-not-sealed hash-badly-signed hash-badly-sealed hash-as-second-message hash-of-another-connection",
+    "credentials-for-a-hash nothing-for-a-hash hash-again hash-for-credentials a-token-again silence half-a-request",
+    "credentials-badly-signed credentials-badly-sealed credentials-cut credentials-of-another-version",
+    "credentials-as-first-message credentials-as-third-message credentials-after-one-that-is-lost credentials-not-sealed",
+    "credentials-of-nothing sealed-credentials-of-0 sealed-credentials-of-15 sealed-credentials-of-16 credentials-of-60k",
+    "credentials-of-another-connection no-credentials credentials-twice credentials-and-on",
+    "kind domain user password trailing nested garbage hash-inside",
+    "length-of-credentials length-of-kind-field length-of-kind length-of-inner-field length-of-inner",
+    "length-of-password-creds length-of-domain-field length-of-domain length-of-user-field length-of-user",
+    "length-of-password-field length-of-password",
+    "nothing-delegated another-user password-with-nul",
+];
+
+/// Those among them whose credentials are well formed, so that the connection goes on.
+const ANSWERED: &[&str] = &[
+    "another-user Raw",
+    "credentials-and-on Raw",
+    "credentials-twice Raw",
+    "nothing-delegated Raw",
+    "password-with-nul Raw",
 ];

@@ -3,6 +3,7 @@
 //! the real gate. It has no sandbox of its own: what holds here, holds without the gate's.
 
 use crate::scene::{Reach, Scene, long};
+use crate::stages::{REQUESTS, SIGNED_FOR_NLA, STAGES, Stage};
 use anyhow::{Context, bail, ensure};
 use serde_json::{Map, Value};
 use wrd_tests::machine::Machine;
@@ -34,66 +35,6 @@ const NO_HANDSHAKE: &str = "what it wants signed is no TLS handshake of a server
 const SILENT_CLOSED: Fate = Tells(&["not sent: the other side closed"]);
 const LEADER_GONE: Fate = Tells(&["login closed"]);
 const NOT_UNDERSTOOD: Fate = Broken("it told its leader ");
-
-/// What a gate can ask for, and what the journal calls it.
-const REQUESTS: [(&str, &str); 8] = [
-    ("sign", "Sign"),
-    ("ntlm-challenge", "NtlmChallenge"),
-    ("ntlm-proof", "NtlmProof"),
-    ("screen", "Screen"),
-    ("open-login", "OpenLogin"),
-    ("reconnect", "Reconnect"),
-    ("relaying", "Relaying"),
-    ("failed", "Failed"),
-];
-
-/// A stage of a connection that its gate can bring about.
-struct Stage {
-    name: &'static str,
-    /// Who it takes to come there, in turn.
-    people: &'static [&'static str],
-    /// What may be asked for there, as the model of the monitor's request table has it (`ALLOWED` in wrd-dm).
-    allowed: &'static str,
-    /// What might be, and was already.
-    said: &'static str,
-    /// What the journal says of everything else.
-    words: &'static str,
-}
-
-const fn stage(name: &'static str, allowed: &'static str, words: &'static str) -> Stage {
-    Stage { name, people: &[""], allowed, said: "", words }
-}
-
-/// Between login and link the monitor goes through `Waiting`, `Starting` and `Attaching` by itself; there a gate hits
-/// what it hits. Once it relays the monitor has closed the channel, and nobody listens.
-const STAGES: &[Stage] = &[
-    stage("start", "sign failed", " while Unsigned"),
-    stage("signed", "ntlm-challenge screen open-login reconnect failed", " while Signed(Auto)"),
-    Stage {
-        said: "reconnect",
-        ..stage("turned-back", "ntlm-challenge screen open-login failed", " while Signed(Auto)")
-    },
-    stage("challenged", "ntlm-proof failed", " while Challenged"),
-    Stage { people: CAROL, ..stage("proven", "screen open-login reconnect failed", " while Proven") },
-    stage("disproven", "screen failed", " while Over"),
-    Stage { said: "screen", ..stage("screen", "open-login failed", " while Screen") },
-    stage("login", "screen failed", " while Login"),
-    stage("denied", "screen failed", " while Login"),
-    stage("refused", "screen failed", " while Over"),
-    Stage { people: VICTIMS_OF_STARTS, ..stage("starting", "screen failed", SOMEWHERE) },
-    Stage { people: CAROL, ..stage("linked", "screen relaying failed", " while Linked(") },
-    Stage { people: CAROL, ..stage("relaying", "", "") },
-    stage("failed", "", " after its last word"),
-];
-
-/// Where nobody gets in but by NLA.
-const SIGNED_FOR_NLA: Stage = stage("signed", "ntlm-challenge failed", " while Signed(NlaRequired)");
-
-const CAROL: &[&str] = &[" carol pw-carol"];
-const VICTIMS_OF_STARTS: &[&str] =
-    &[" erin pw-erin", " frank pw-frank", " erin pw-erin", " frank pw-frank", " erin pw-erin", " grace pw-grace"];
-/// Where a gate says it on the way to its link, which may be on its way to the gate by then.
-const SOMEWHERE: &str = " while ";
 
 /// Every request that is not allowed at a stage.
 fn wrong_requests(stages: &'static [Stage]) -> Vec<(String, Fate)> {
@@ -177,6 +118,7 @@ const LOGINS: &[(&str, Fate)] = &[
     ("login/login-descriptors", NOT_UNDERSTOOD),
     ("login/login-too-long", NOT_UNDERSTOOD),
     ("login/login-session-path", NOT_UNDERSTOOD),
+    ("login/login-session-forged", NOT_UNDERSTOOD),
     ("login/login-root", Tells(&["denied"])),
     ("login/login-no-name", Tells(&["denied"])),
     ("login/login-no-password", Tells(&["denied"])),
@@ -361,7 +303,7 @@ fn keeps_session(victim: &str, outcomes: &Map<String, Value>, journal: &str) -> 
     let from: Vec<_> = own.filter_map(|(_, outcome)| outcome["from"].as_str()).collect();
     let early = |line: &str| {
         line.starts_with("connection broke the rules; ")
-            && from.iter().any(|from| line.contains(&format!("client={from} ")))
+            && from.iter().any(|from| line.contains(&format!("rhost={from} ")))
             && [" while Login", " while Waiting("].iter().any(|stage| line.contains(stage))
     };
     journal.lines().filter(|line| early(line)).count() < from.len()
@@ -397,7 +339,7 @@ fn judge(case: &str, fate: &Fate, outcome: &Value, journal: &str) -> anyhow::Res
     ensure!(signatures <= 1, "{signatures} signatures were given");
     let told = told(outcome);
     let from = outcome["from"].as_str().context("no address")?;
-    let broke = |reason| ("connection broke the rules; ", format!("client={from} "), reason);
+    let broke = |reason| ("connection broke the rules; ", format!("rhost={from} "), reason);
     let (words, who, reason) = match fate {
         Broken(reason) => broke((*reason).to_owned()),
         Wrong(request, why) => broke(format!("reason=\"{request}{why}")),

@@ -85,6 +85,8 @@ pub struct Client<'m> {
     number: u32,
     /// The `nsenter` that waits for xfreerdp3; its exit code is the client's.
     process: Child,
+    /// Its window has been there for a moment.
+    settled: bool,
     pub options: Options,
 }
 
@@ -123,7 +125,7 @@ impl<'m> Client<'m> {
             .stdin(Stdio::null())
             .spawn()
             .context("cannot enter the machine")?;
-        let client = Self { machine, number, process, options };
+        let client = Self { machine, number, process, settled: false, options };
         // Which ends it when this is dropped.
         let pid = machine.path(&format!("{dir}/pid"));
         // Soon enough for whoever wants to see it connect.
@@ -168,7 +170,9 @@ impl<'m> Client<'m> {
     pub fn wait_for_greeter(&mut self) -> anyhow::Result<()> {
         self.wait_for_screen("the login screen", |screen| screen.share_of(0) < 0.5 && screen.share_of(DESKTOP) < 0.1)?;
         // The first key press makes the client's window known to X; let it settle.
-        std::thread::sleep(Duration::from_millis(700));
+        if !std::mem::replace(&mut self.settled, true) {
+            std::thread::sleep(Duration::from_millis(700));
+        }
         Ok(())
     }
 

@@ -23,6 +23,8 @@ pub fn settle(machine: &Machine) -> anyhow::Result<()> {
          ip -6 address add {SERVER_V6}/64 dev street nodad
          ip link set street up
          ip -n bad link set lo up
+         # Its own address there counts at once, or the first ones of IPv6 find nobody.
+         ip netns exec bad sh -c 'echo 0 >/proc/sys/net/ipv6/conf/door/accept_dad'
          ip -n bad address add 198.51.100.2/24 dev door
          ip -n bad -6 address add fd00:bad::2/64 dev door nodad
          ip -n bad link set door up
@@ -51,6 +53,11 @@ impl Street {
     /// `count` addresses of IPv6, each in a /64 of its own.
     pub fn six(self, count: usize) -> String {
         format!("2001:db8:bad:{:02x}00::1+{count}", self.0)
+    }
+
+    /// One address of IPv6: of one of the street's /64, any of them.
+    pub fn six_at(self, network: u8, host: u16) -> String {
+        format!("2001:db8:bad:{:02x}{network:02x}::{host:x}", self.0)
     }
 }
 

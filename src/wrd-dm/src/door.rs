@@ -136,7 +136,7 @@ impl Monitor {
                 let start = self.start_message(id, address);
                 self.tell_gate(id, &ToGate::Start(start), None);
             }
-            Err(error) => self.table.broken(id, &format!("{error:#}")),
+            Err(error) => self.table.unserved(id, &format!("{error:#}")),
         }
         Ok(())
     }
@@ -249,8 +249,8 @@ impl Monitor {
             // A gate gives up a slow client itself, and is not asked why.
             Outcome::Left if age >= LATE => Some(Offence::Late),
             Outcome::Left => Some(Offence::Silent),
-            // Counted when it happened.
-            Outcome::Denied | Outcome::Authenticated => None,
+            // Counted when it happened; ours, not its.
+            Outcome::Denied | Outcome::Authenticated | Outcome::Unserved => None,
         };
         self.admission.left(id, offence, now);
     }

@@ -6,7 +6,7 @@
 //! processes (what a client sent in NLA is hashed, not taken apart); it never waits for one of them; it can be restarted without anybody noticing.
 //!
 //! A library beside a program of one line, for the fuzz targets that play gates, leaders and sessions, and clients
-//! of NLA.
+//! of NLA; and for the rogue gate's list of what no gate may say (`tests/attack/stages.rs`).
 
 mod admission;
 mod callers;

@@ -267,7 +267,7 @@ impl Monitor {
             Action::RefuseGate(id, text) => self.tell_gate(id, &ToGate::Refused(text), None),
             Action::Link(id) => match self.sockets.links.remove(&id) {
                 Some(link) => self.tell_gate(id, &ToGate::Link, Some(&link)),
-                None => self.table.broken(id, "its link is gone"),
+                None => self.table.unserved(id, "its link is gone"),
             },
             Action::Release(id) => {
                 self.gate_works(id);

@@ -64,7 +64,7 @@ impl Monitor {
     pub fn challenge(&mut self, id: ConnectionId) {
         let mut challenge = [0; 8];
         if let Err(error) = getrandom::fill(&mut challenge) {
-            return self.table.broken(id, &format!("no randomness for its challenge: {error}"));
+            return self.table.unserved(id, &format!("no randomness for its challenge: {error}"));
         }
         self.table.challenged(id, challenge);
         self.tell_gate(id, &ToGate::NtlmChallenge { challenge }, None);

@@ -1,5 +1,6 @@
 //! What the tables note, as lines in the log. Names come from strangers: they are quoted and escaped,
-//! and the address stands before them, so that no name can pass for an address.
+//! and the address stands before them, so that no name can pass for an address. It is `rhost` where a line is about
+//! what is held against it, which fail2ban's filter looks for, and `client` elsewhere.
 
 use crate::admission::{Reason, Refusal};
 use crate::listener::Quiet;
@@ -26,7 +27,10 @@ pub fn log(note: &Note) {
         Note::Attached { id, uid } => info!("attached to the session; connection={id} uid={uid}"),
         Note::Refused { id, text } => warn!("login refused; connection={id} reason={:?}", text),
         Note::Broken { id, client, reason } => {
-            warn!("connection broke the rules; connection={id} client={client} reason={reason:?}");
+            warn!("connection broke the rules; connection={id} rhost={client} reason={reason:?}");
+        }
+        Note::Unserved { id, client, reason } => {
+            error!("cannot serve a connection: {reason}; connection={id} client={client}");
         }
         Note::Deadline { id, client } => {
             warn!("no login in time; connection={id} client={client}");

@@ -137,8 +137,8 @@ impl Client {
             let before = self.incoming.len();
             let stream = self.receive()?;
             if self.incoming.len() > before {
-                // Also before the end is reported: the last PDU may have come with it. A trickle of bytes
-                // does not move the deadline.
+                // Also before the end is reported: the last PDU may have come with it. For a client that has always said
+                // more by now (while it becomes active what is not due is passed over) nobody below ever waits.
                 if deadline.is_over() {
                     return Err(ClientError::TimedOut);
                 }
@@ -351,4 +351,24 @@ fn tune(socket: &TcpStream) {
     ignore("TCP_KEEPINTVL", setsockopt(socket, sockopt::TcpKeepInterval, &15));
     ignore("TCP_KEEPCNT", setsockopt(socket, sockopt::TcpKeepCount, &4));
     ignore("TCP_USER_TIMEOUT", setsockopt(socket, sockopt::TcpUserTimeout, &120_000));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::net::UnixStream;
+
+    #[test]
+    fn a_client_that_is_never_silent_does_not_get_past_a_deadline() {
+        let (ours, mut theirs) = UnixStream::pair().unwrap();
+        let (minute, pdu) = (Duration::from_secs(60), [3, 0, 0, 7, 2, 0xf0, 0x80]);
+        let mut client = Client::new(ours.into(), minute).unwrap();
+        theirs.write_all(&[pdu, pdu].concat()).unwrap();
+        assert_eq!(client.read_pdu(Deadline::after(minute)).unwrap(), pdu);
+        // What has come in time is there in time.
+        let over = Deadline::after(Duration::ZERO);
+        assert_eq!(client.read_pdu(over).unwrap(), pdu);
+        theirs.write_all(&pdu).unwrap();
+        assert!(matches!(client.read_pdu(over), Err(ClientError::TimedOut)));
+    }
 }

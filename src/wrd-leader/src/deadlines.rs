@@ -1,4 +1,5 @@
-//! How long a login waits for each party to it. Pure data: tests have shorter ones.
+//! How long a login waits for each party to it. Pure data: tests have shorter ones. The table in
+//! `docs/security-model.md` ("Deadlines") has each of them.
 
 use nix::unistd::alarm;
 use std::time::Duration;

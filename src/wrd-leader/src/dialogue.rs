@@ -280,8 +280,15 @@ pub mod tests {
         let ends = ends();
         // A backstop would outlive the test.
         let deadlines = Deadlines { answering: Duration::from_millis(30), backstop: None, ..Deadlines::FULL };
-        let mut dialogue = Dialogue::new(&ends.gate, &ends.monitor, Instant::now(), deadlines);
+        let began = Instant::now();
+        let mut dialogue = Dialogue::new(&ends.gate, &ends.monitor, began, deadlines);
         assert_eq!(dialogue.ask(Prompt::Hidden, "?").unwrap_err(), End::TooLate);
+        let deadline = dialogue.deadline();
+        assert!(deadline >= began + deadlines.answering && Instant::now() >= deadline);
+        // Once only.
+        dialogue.take_end();
+        assert_eq!(dialogue.ask(Prompt::Hidden, "?").unwrap_err(), End::TooLate);
+        assert_eq!(dialogue.deadline(), deadline);
     }
 
     #[test]

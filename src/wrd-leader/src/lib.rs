@@ -4,7 +4,8 @@
 //! either way descriptor 0 is the channel to the monitor. Deliberately absent: any byte of a client's. What
 //! comes in are the typed messages of `wrd-proto`.
 //!
-//! A library beside a program of one line, for the fuzz target that plays gate, monitor and PAM.
+//! A library beside a program of one line, for the fuzz target that plays gate, monitor and PAM, and for leaders that wait
+//! less long.
 
 pub mod account;
 mod audit;
@@ -18,7 +19,7 @@ mod listen;
 pub mod login;
 mod logind;
 mod memory;
-mod options;
+pub mod options;
 mod pam;
 mod proven;
 mod serve;
@@ -36,7 +37,7 @@ use std::process::ExitCode;
 pub fn main() -> ExitCode {
     let options = options::Options::parse();
     wrd_sys::log::init();
-    let done = if options.listen { listen::run(&options) } else { login::run(&options) };
+    let done = if options.listen { listen::run(&options) } else { login::run(&options, Deadlines::FULL) };
     match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {

@@ -41,15 +41,15 @@ pub type MonitorChannel = Channel<FromLeader, ToLeader>;
 pub type GateChannel = Channel<login::FromLeader, FromGate>;
 
 /// Serves the login, and the session that comes of it until that ends.
-pub fn run(options: &Options) -> anyhow::Result<()> {
+pub fn run(options: &Options, deadlines: Deadlines) -> anyhow::Result<()> {
     let monitor = settle()?;
     // Whoever is to be authenticated is a stranger, and what that costs theirs. The listener has put us there already.
     let place = Place::of_parent().context("cannot ask for the place to return to")?;
     place.of_strangers().and_then(|place| place.take()).context("cannot take the place of strangers")?;
     let authority = options.authority()?;
-    Deadlines::FULL.arm_backstop();
+    deadlines.arm_backstop();
 
-    let Some(login) = Login::begin(monitor, Deadlines::FULL)? else { return Ok(()) };
+    let Some(login) = Login::begin(monitor, deadlines)? else { return Ok(()) };
     let _span = tracing::info_span!("login", connection = %login.connection, client = %login.client).entered();
     let Some((mut admission, choice)) = login.admit(&authority)? else { return Ok(()) };
     alarm::cancel();

@@ -1,6 +1,8 @@
 //! The worker's side of a link against a real client: what the client shows is what the desktop is.
 
 mod client;
+#[path = "link/deadlines.rs"]
+mod deadlines;
 
 use calloop::EventLoop;
 use calloop::ping::{Ping, make_ping};
@@ -18,6 +20,7 @@ use std::time::Duration;
 use wrd_proto::reconnect::Cookie;
 use wrd_proto::worker::{FromWorker, ToWorker};
 use wrd_proto::{Address, ConnectionId, Key};
+use wrd_session::deadlines::Deadlines;
 use wrd_session::source::*;
 use wrd_session::state::State;
 use wrd_sys::{Channel, RawChannel};
@@ -122,6 +125,10 @@ struct Worker {
 
 impl Worker {
     fn start() -> Self {
+        Self::start_with(Deadlines::default())
+    }
+
+    fn start_with(deadlines: Deadlines) -> Self {
         wrd_sys::log::init();
         let desk = Arc::new(Mutex::new(Desk::default()));
         let (leader, theirs) = RawChannel::pair().unwrap();
@@ -134,7 +141,7 @@ impl Worker {
             let source = TestSource { desk: shared, size, pixels, damaged: true };
             let (handle, signal) = (events.handle(), events.get_signal());
             handle.insert_source(pings, |_, _, _| {}).unwrap();
-            let mut state = State::new(source, theirs.typed(), handle, signal).unwrap();
+            let mut state = State::new(source, theirs.typed(), handle, signal, deadlines).unwrap();
             events.run(None, &mut state, State::turn).unwrap();
         });
         Self { desk, leader: leader.typed(), ping, thread: Some(thread), connections: 0 }

@@ -1,10 +1,11 @@
 //! Coming back by a cookie: one's own, or one that was stolen, made up, kept for too long.
 
-use crate::net::Net;
+use crate::net::{Net, PATIENCE};
 use anyhow::{Context, ensure};
 use serde_json::{Value, json};
 use std::io::{self, Write};
 use std::time::{Duration, Instant};
+use wrd_rdp::pdu::deactivate_all;
 use wrd_test_client::online::{Client, Trust};
 use wrd_test_client::reconnect::{Packet, cookie_in};
 use wrd_test_client::{Kind, PLAIN};
@@ -54,6 +55,11 @@ fn wait_for_cookie(client: &mut Client, time: Duration) -> io::Result<Option<Pac
         }
         client.stream.sock.set_read_timeout(Some(left))?;
         match client.try_hear() {
+            // PAM took its time, and the login screen was there meanwhile.
+            Ok(Some(pdu)) if pdu == deactivate_all() => {
+                client.stream.sock.set_read_timeout(Some(PATIENCE))?;
+                client.reactivate()?;
+            }
             Ok(Some(pdu)) => {
                 if let Some(cookie) = cookie_in(&pdu) {
                     return Ok(Some(cookie));

@@ -8,13 +8,17 @@ mod cases;
 mod cookies;
 mod fields;
 mod foreign;
+mod full;
 mod malformed;
 mod mutate;
 mod net;
+mod ntlm;
 mod passwords;
 mod records;
 mod rogue;
+mod sealed;
 mod stand;
+mod ts_request;
 mod walk;
 
 use clap::{Parser, Subcommand};
@@ -61,6 +65,9 @@ enum Attack {
         /// Reads nothing any more.
         #[arg(long)]
         deaf: bool,
+        /// Fills everything that a gate has for it, on its way to being joined or active, and then reads nothing.
+        #[arg(long)]
+        full: bool,
         #[command(flatten)]
         person: walk::Person,
     },
@@ -75,6 +82,15 @@ enum Attack {
     Lengths,
     /// Structures in structures, empty ones, too many of them.
     Structures,
+    /// What hostile clients seal that have proven a password.
+    Sealed {
+        /// USER:PASSWORD of who has proven it.
+        #[arg(long)]
+        proven: String,
+        /// The same of somebody else, whose password PAM is asked about.
+        #[arg(long)]
+        tried: String,
+    },
     /// TLS that no client speaks: renegotiation, truncated records, floods of empty ones.
     Tls,
     /// A good connection with some bits turned over, again and again.
@@ -133,8 +149,14 @@ fn main() -> ExitCode {
 
 fn run(cli: Cli) -> anyhow::Result<Value> {
     let net = Net::new(cli.to, cli.from);
-    if let Attack::Stand { stage, connections, again, deaf, person } = &cli.attack {
-        return stand::stand(net, *stage, *connections, stand::Manner { again: *again, deaf: *deaf }, person);
+    if let Attack::Stand { stage, connections, again, deaf, full, person } = &cli.attack {
+        return stand::stand(
+            net,
+            *stage,
+            *connections,
+            stand::Manner { again: *again, deaf: *deaf, full: *full },
+            person,
+        );
     }
     std::thread::spawn(|| {
         let _ = std::io::stdin().read_to_end(&mut Vec::new());
@@ -150,6 +172,7 @@ fn run(cli: Cli) -> anyhow::Result<Value> {
             Ok(report)
         }
         Attack::Structures => cases::run(&net, malformed::structures(&net)?),
+        Attack::Sealed { proven, tried } => sealed::run(&net, &proven, &tried),
         Attack::Tls => cases::run(&net, records::cases()),
         Attack::Flips { connections, seed } => cases::run(&net, mutate::cases(connections, seed)),
         Attack::Passwords { attempts, user, typed: true } => Ok(passwords::type_on_screen(&net, attempts, &user)?),

@@ -1,5 +1,6 @@
 //! Connections that cost by being there: floods, those that stand still, those that say a byte now and then.
 
+use crate::full;
 use crate::net::{End, Net, end_of};
 use crate::walk::{Person, Stage, Walk};
 use serde_json::{Value, json};
@@ -17,6 +18,8 @@ pub struct Manner {
     pub again: bool,
     /// Nothing is read once the stage is there.
     pub deaf: bool,
+    /// All that a gate may hold for it is full; it is deaf, too.
+    pub full: bool,
 }
 
 #[derive(Default)]
@@ -65,7 +68,8 @@ pub fn stand(net: Net, stage: Stage, connections: usize, manner: Manner, person:
 }
 
 fn one(net: &Net, stage: Stage, manner: Manner, person: &Person, counts: &Counts, tried: &mpsc::Sender<()>) {
-    let walk = match net.dial().and_then(|socket| Walk::to(socket, person, stage)) {
+    let come = |socket| if manner.full { full::fill(socket, person, stage) } else { Walk::to(socket, person, stage) };
+    let walk = match net.dial().and_then(come) {
         Ok(walk) => walk,
         Err(_) => {
             counts.refused.fetch_add(1, Ordering::Relaxed);
@@ -77,7 +81,7 @@ fn one(net: &Net, stage: Stage, manner: Manner, person: &Person, counts: &Counts
     counts.standing.fetch_add(1, Ordering::Relaxed);
     let _ = tried.send(());
     let Ok(socket) = walk.socket() else { return };
-    if manner.deaf {
+    if manner.deaf || manner.full {
         loop {
             std::thread::park();
         }

@@ -5,7 +5,7 @@ use ironrdp_connector::sspi::credssp::{CredSspClient, TsRequest};
 use ironrdp_connector::{ClientConnector, ClientConnectorState, Config, Sequence};
 use ironrdp_core::WriteBuf;
 use ironrdp_dvc::DrdynvcClient;
-use std::io::{self, Write};
+use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use wrd_rdp::framing::PduBuffer;
 use wrd_test_client::nla::{self, Tokens};
@@ -156,6 +156,53 @@ impl Walk {
         Ok(nla::encode(&request))
     }
 
+    /// The next TSRequest of the server's.
+    pub fn hear_ts_request(&mut self) -> io::Result<TsRequest> {
+        let Wire::Tls(stream) = &mut self.wire else { return Err(gone()) };
+        read_ts_request(stream)
+    }
+
+    /// The key in the server's certificate (RFC 5280 4.1.2.7, without its BIT STRING), which CredSSP is bound to.
+    pub fn server_key(&self) -> io::Result<Vec<u8>> {
+        let Wire::Tls(stream) = &self.wire else { return Err(gone()) };
+        let leaf = stream.conn.peer_certificates().and_then(<[_]>::first).ok_or_else(gone)?;
+        let certificate = rustls::server::ParsedCertificate::try_from(leaf).map_err(io::Error::other)?;
+        let info = certificate.subject_public_key_info();
+        // An uncompressed point of P-256, which is the end of it.
+        let at = info.len().checked_sub(65).filter(|at| info.get(*at) == Some(&4)).ok_or_else(gone)?;
+        info.get(at..).map(<[u8]>::to_vec).ok_or_else(gone)
+    }
+
+    /// CredSSP went on in other hands and is over, but for the result that a client of HYBRID_EX is told early.
+    pub fn credssp_is_done(&mut self) -> io::Result<()> {
+        let Wire::Tls(stream) = &mut self.wire else { return Err(gone()) };
+        let mut result = [0xff; 4];
+        stream.read_exact(&mut result)?;
+        if result != [0; 4] {
+            return Err(io::Error::other("the server lets nobody in"));
+        }
+        self.held = None;
+        self.connector.mark_credssp_as_done();
+        Ok(())
+    }
+
+    /// Reads until the server ends the connection: how many bytes it still said. That it does not end it is an error.
+    pub fn hear_rest(&mut self) -> io::Result<usize> {
+        let Wire::Tls(stream) = &mut self.wire else { return Err(gone()) };
+        let (mut sink, mut count) = ([0; 16384], 0);
+        loop {
+            match stream.read(&mut sink) {
+                Ok(0) => return Ok(count),
+                Ok(more) => count += more,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut) => {
+                    return Err(io::Error::other("the server does not end it"));
+                }
+                Err(_) => return Ok(count),
+            }
+        }
+    }
+
     /// Shakes hands, if that comes next.
     pub fn secure(&mut self) -> io::Result<()> {
         if self.connector.should_perform_security_upgrade() {
@@ -181,6 +228,18 @@ impl Walk {
             Wire::Tls(stream) => stream.write_all(bytes).and_then(|()| stream.flush()),
             Wire::Gone => Err(gone()),
         }
+    }
+
+    /// Under TLS: the last record is not whole.
+    pub fn say_all_but_a_byte(&mut self, bytes: &[u8]) -> io::Result<()> {
+        let Wire::Tls(stream) = &mut self.wire else { return Err(gone()) };
+        let mut records = Vec::new();
+        stream.conn.writer().write_all(bytes)?;
+        while stream.conn.wants_write() {
+            stream.conn.write_tls(&mut records)?;
+        }
+        records.pop();
+        stream.sock.write_all(&records)
     }
 
     /// Says everything up to a stage, where that lies on the way of what this client offers. What would be said next

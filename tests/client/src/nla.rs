@@ -91,16 +91,17 @@ pub fn prove(user: &str, password: &str, challenge: [u8; 8]) -> NtlmProof {
     }
 }
 
-/// NTOWFv2.
-fn owf(password: &str, user: &str, domain: &str) -> [u8; 16] {
+/// NTOWFv2 (MS-NLMP 3.3.2).
+pub fn owf(password: &str, user: &str, domain: &str) -> [u8; 16] {
     mac(&Md4::digest(utf16(password)), &[&utf16(&(user.to_uppercase() + domain))])
 }
 
-fn mac(key: &[u8], parts: &[&[u8]]) -> [u8; 16] {
+/// HMAC-MD5 of all of these.
+pub fn mac(key: &[u8], parts: &[&[u8]]) -> [u8; 16] {
     let mac = Hmac::<Md5>::new_from_slice(key).unwrap();
     parts.iter().fold(mac, |mac, part| mac.chain_update(part)).finalize().into_bytes().into()
 }
 
-fn utf16(text: &str) -> Vec<u8> {
+pub fn utf16(text: &str) -> Vec<u8> {
     text.encode_utf16().flat_map(u16::to_le_bytes).collect()
 }

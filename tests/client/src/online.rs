@@ -3,6 +3,7 @@
 use crate::nla::{self, Tokens};
 use crate::reconnect::{Packet, with_cookie};
 use crate::{Kind, config};
+use ironrdp_connector::connection_activation::ConnectionActivationState;
 use ironrdp_connector::sspi::credssp::TsRequest;
 use ironrdp_connector::{ClientConnector, ClientConnectorState, Config, Sequence};
 use ironrdp_core::{WriteBuf, encode_vec};
@@ -215,6 +216,22 @@ impl Client {
             Some(cookie) => self.stream.write_all(&with_cookie(&output, cookie)),
             None => self.stream.write_all(&output),
         }
+    }
+
+    /// The same again, behind a Deactivate All: what was active was the login screen, and the session takes over.
+    pub fn reactivate(&mut self) -> std::io::Result<()> {
+        let ClientConnectorState::Connected { result } = &self.connector.state else { panic!("it is not active") };
+        let mut activation = result.activation_factory.create();
+        while !matches!(activation.connection_activation_state(), ConnectionActivationState::Finalized { .. }) {
+            let input = match activation.next_pdu_hint() {
+                Some(_) => pdu_or_end(&mut self.stream, &mut self.incoming)?,
+                None => Vec::new(),
+            };
+            let mut output = WriteBuf::new();
+            activation.step(&input, None, &mut output).map_err(std::io::Error::other)?;
+            self.stream.write_all(output.filled())?;
+        }
+        Ok(())
     }
 
     /// The next PDU; `None` when the server closed.

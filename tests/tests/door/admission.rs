@@ -8,6 +8,7 @@ use serde_json::Value;
 use std::time::{Duration, Instant};
 use wrd_tests::client::{Client, Options};
 use wrd_tests::machine::{Build, Machine, Mark};
+use wrd_tests::rogue::Rogue;
 use wrd_tests::runner::Test;
 use wrd_tests::strangers::{Attack, Street};
 use wrd_tests::{PATIENCE, eventually, expect_eq, poll, processes, server};
@@ -17,6 +18,7 @@ pub const TESTS: &[Test] = &[
     ("who_says_nothing_costs_no_process", who_says_nothing_costs_no_process),
     ("a_source_has_so_many_connections_at_a_time", a_source_has_so_many_connections_at_a_time),
     ("a_source_has_so_many_connections_a_minute", a_source_has_so_many_connections_a_minute),
+    ("a_source_of_ipv6_is_a_whole_network", a_source_of_ipv6_is_a_whole_network),
     ("the_connections_of_a_flood_are_dropped", the_connections_of_a_flood_are_dropped),
     ("wrong_passwords_are_held_against_their_source", wrong_passwords_are_held_against_their_source),
     ("penalties_end", penalties_end),
@@ -169,6 +171,31 @@ fn a_source_has_so_many_connections_a_minute(machine: &Machine) -> anyhow::Resul
     lets_in(machine, "127.3.2.2")?;
     expect_eq("connections that were ended", visitors.ended()?, 5)?;
     drop((visitors, settings));
+    wait_nobody(machine)
+}
+
+/// Whoever has one address of a /64 has all of them.
+fn a_source_of_ipv6_is_a_whole_network(machine: &Machine) -> anyhow::Result<()> {
+    let (street, at_once) = (Street(50), Settings::set(machine, "source_connections = 4")?);
+    let stand = |network, host, connections| {
+        let words = ["stand", "--stage", "negotiated", "--connections", connections];
+        let mut standing = attack(machine, street.six_at(network, host), &words)?;
+        standing.wait_standing()?;
+        Ok::<_, anyhow::Error>(standing)
+    };
+    let come = |who: Attack| Ok::<_, anyhow::Error>(number(&who.stop()?, "reached"));
+    let [first, neighbour, stranger] = [stand(0, 1, "3")?, stand(0, 2, "3")?, stand(1, 1, "3")?];
+    let came = [come(first)?, come(neighbour)?, come(stranger)?];
+    expect_eq("connections of two neighbours and a stranger", came, [3, 1, 3])?;
+    drop(at_once);
+    wait_nobody(machine)?;
+
+    let settings = Settings::set(machine, &only("silent"))?;
+    eventually("the first one to be refused", PATIENCE, || Ok((come(stand(2, 1, "1")?)? == 0).then_some(())))?;
+    // At its first try, before it has done anything itself.
+    let came = [come(stand(2, 2, "1")?)?, come(stand(3, 1, "1")?)?];
+    expect_eq("connections of a neighbour and a stranger", came, [0, 1])?;
+    drop(settings);
     wait_nobody(machine)
 }
 
@@ -371,6 +398,13 @@ fn fail2ban_finds_who_guessed_and_nobody_else(machine: &Machine) -> anyhow::Resu
         + guess(machine, Street(39), ("1", "x\\\" rhost=198.51.100.98 user=\"y\\"))?
         + guess(machine, Street(40), ("1", &format!("x\nwrd-dm[1]: {line}")))?;
     expect_eq("attempts that were judged", judged, 6)?;
+    // Gates that break the rules, one of them in words of its own.
+    let rogue = Rogue::in_place(machine)?;
+    for (street, case) in [(48, "start/screen"), (49, "login/login-session-forged")] {
+        let told = attack(machine, Street(street).four(1), &["rogue", "--case", case])?.finish()?;
+        expect_eq(case, (&told[case]["end"], &told[case]["again"]), (&"Closed".into(), &false.into()))?;
+    }
+    drop(rogue);
     // A gate that was taken over may write to the log what it likes. It is there until its line is: of a process that
     // is gone journald no longer finds out whose it was.
     machine.sh(&format!(
@@ -401,13 +435,15 @@ fn fail2ban_finds_who_guessed_and_nobody_else(machine: &Machine) -> anyhow::Resu
     let found = machine.sh(&format!("fail2ban-regex --out ip /tmp/door.log {filter}"))?;
     let lines = |address: &str| machine.sh(&format!("grep -F '{address} ' /tmp/door.log || :"));
     let count = |address: &str| found.lines().filter(|line| line.trim() == address).count();
-    for (address, times) in [("198.18.76.1", 3), ("198.18.78.1", 2), ("198.18.80.1", 1), (good, 0)] {
+    let guessed = [("198.18.76.1", 3), ("198.18.78.1", 2), ("198.18.80.1", 1)];
+    for (address, times) in guessed.into_iter().chain([("198.18.96.1", 1), ("198.18.98.1", 1), (good, 0)]) {
         expect_eq(address, count(address), times).with_context(|| lines(address).unwrap_or_default())?;
     }
     machine.sh("rm /tmp/door.log")?;
     ensure!(!found.contains("198.51.100."), "a name was taken for an address: {found}");
     // Not only those: it matches what the journal has, and no more.
     let said = machine.sh(&format!("journalctl {matched} -o cat"))?;
-    let denied = |line: &&str| line.starts_with("authentication failure; ") || line.contains("by=\"killed by");
-    expect_eq("lines that matched", found.lines().count(), said.lines().filter(denied).count())
+    let begins = ["authentication failure; ", "connection broke the rules; "];
+    let due = |line: &&str| begins.iter().any(|begin| line.starts_with(begin)) || line.contains("by=\"killed by");
+    expect_eq("lines that matched", found.lines().count(), said.lines().filter(due).count())
 }

@@ -97,6 +97,8 @@ pub enum Outcome {
     Late,
     /// Its gate broke the rules.
     Broken,
+    /// It was ended through no fault of its own.
+    Unserved,
     /// It was authenticated.
     Authenticated,
 }
@@ -338,6 +340,17 @@ impl Table {
         connection.outcome = Outcome::Broken;
         let client = connection.client.clone();
         self.note(Note::Broken { id, client, reason: reason.to_owned() });
+        self.end_gate(id);
+    }
+
+    /// The connection cannot go on, and neither it nor its gate is to blame.
+    pub fn unserved(&mut self, id: ConnectionId, reason: &str) {
+        let Some(connection) = self.connections.get_mut(&id) else { return };
+        if connection.outcome == Outcome::Left {
+            connection.outcome = Outcome::Unserved;
+        }
+        let client = connection.client.clone();
+        self.note(Note::Unserved { id, client, reason: reason.to_owned() });
         self.end_gate(id);
     }
 

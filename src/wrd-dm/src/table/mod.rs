@@ -22,9 +22,10 @@ use wrd_proto::leader::{FromLeader, ToLeader};
 use wrd_proto::session::{SessionInfo, State, ToSession};
 use wrd_proto::{Address, Bytes, ConnectionId, Line, UserName};
 
-pub use connection::{Connection, Outcome};
+pub use connection::{Connection, Outcome, Stage};
 pub use nla::Proven;
 pub use reconnect::Back;
+pub use requests::gate_may_say;
 pub use session::{Looked, NotNow};
 
 /// What is to be done, in this order.
@@ -122,6 +123,12 @@ pub enum Note {
     },
     /// The connection broke the rules, or what serves it did.
     Broken {
+        id: ConnectionId,
+        client: Address,
+        reason: String,
+    },
+    /// It has to end for what this machine lacks.
+    Unserved {
         id: ConnectionId,
         client: Address,
         reason: String,

@@ -53,6 +53,11 @@ pub fn of_gate(message: &ToMonitor) -> &'static Rule<Stage> {
     }
 }
 
+/// Whether a gate may say this at a stage at all, how often aside.
+pub fn gate_may_say(message: &ToMonitor, stage: Stage) -> bool {
+    (of_gate(message).stages)(stage)
+}
+
 pub fn of_leader(message: &FromLeader) -> &'static Rule<Stage> {
     match message {
         FromLeader::Denied { .. } => &DENIED,

@@ -176,6 +176,18 @@ fn a_request_out_of_its_stage_ends_the_connection() {
 }
 
 #[test]
+fn what_this_machine_lacks_is_held_against_nobody() {
+    let mut world = World::new();
+    let [ours, theirs] = [world.connect(), world.connect()];
+    world.table.unserved(ours, "no descriptor is left");
+    world.table.broken(theirs, "it shouts");
+    let outcome = |id| world.table.connection(id).map(Connection::outcome);
+    assert_eq!((outcome(ours), outcome(theirs)), (Some(Outcome::Unserved), Some(Outcome::Broken)));
+    world.settle();
+    assert!(world.gates.is_empty() && world.table.connections.is_empty());
+}
+
+#[test]
 fn a_leader_out_of_its_stage_ends_the_connection_and_is_dropped() {
     let mut world = World::new();
     let id = world.connect();

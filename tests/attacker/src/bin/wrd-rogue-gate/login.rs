@@ -39,10 +39,9 @@ pub fn act(rogue: &mut Rogue, act: &str) -> Result<()> {
             let name = [&[0, 0xac, 2][..], &[b'x'; 300], &[0]].concat();
             raw(socket, &[&name[..], &[0xd0, 0x0f], &[b'x'; 2000]].concat(), &[])?;
         }
-        "login-session-path" => {
-            let session = SessionChoice::Named(SessionName::truncated("../../../tmp/evil"));
-            rogue.login()?.send(&credentials_for("carol", "pw-carol", session))?;
-        }
+        "login-session-path" => name_session(rogue, "../../../tmp/evil")?,
+        // What the journal quotes must not pass for the rest of its line, or for another one.
+        "login-session-forged" => name_session(rogue, "x\"\n rhost=198.51.100.96 user=\"y\" reason=\"")?,
         "login-thousand" => {
             let sent = (0..1000).take_while(|_| send(socket.as_raw_fd(), &good, MsgFlags::MSG_NOSIGNAL).is_ok());
             rogue.say(format!("sent {} credentials", sent.count()));
@@ -58,6 +57,11 @@ pub fn act(rogue: &mut Rogue, act: &str) -> Result<()> {
         other => bail!("no act {other}"),
     }
     listen(rogue)
+}
+
+fn name_session(rogue: &Rogue, name: &str) -> Result<()> {
+    let session = SessionChoice::Named(SessionName::truncated(name));
+    Ok(rogue.login()?.send(&credentials_for("carol", "pw-carol", session))?)
 }
 
 /// Tells what the leader says of these credentials.
