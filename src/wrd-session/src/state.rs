@@ -15,8 +15,8 @@ use calloop::{Interest, LoopHandle, LoopSignal, Mode, PostAction, RegistrationTo
 use std::collections::BTreeMap;
 use std::os::fd::{AsFd, OwnedFd};
 use std::time::Instant;
-use wrd_proto::{ConnectionId, Line};
 use wrd_proto::worker::{FromWorker, ToWorker};
+use wrd_proto::{ConnectionId, Line};
 use wrd_rdp::client::Keyboard;
 use wrd_rdp::keymap::{LayoutName, xkb};
 use wrd_rdp::pdu::EndReason;
