@@ -130,6 +130,9 @@ enum Attack {
         /// STAGE/ACT [USER PASSWORD]; an act that ends with `foreign` stands for many.
         #[arg(long)]
         case: Vec<String>,
+        /// The same of cases that nothing is held against: whether their address is let in again is not tried.
+        #[arg(long)]
+        harmless: Vec<String>,
     },
 }
 
@@ -182,7 +185,7 @@ fn run(cli: Cli) -> anyhow::Result<Value> {
             Ok(passwords::time(&net, attempts, &user, door))
         }
         Attack::Cookie { visit } => cookies::visit(&net, &visit),
-        Attack::Rogue { case } => Ok(rogue::play(&net, &case)),
+        Attack::Rogue { case, harmless } => Ok(rogue::play(&net, &case, &harmless)),
         Attack::Stand { .. } => unreachable!("done above"),
     }
 }
