@@ -1,6 +1,6 @@
 //! How long the answer to a wrong password takes at either door, and whether that tells which users there are.
 
-use crate::report::summary;
+use crate::report::distribution;
 use anyhow::Context;
 use serde_json::{Value, json};
 use wrd_tests::machine::{Build, Machine};
@@ -37,7 +37,7 @@ pub fn times(machine: &Machine) -> anyhow::Result<Value> {
     let mut report = json!({});
     for door in [SCREEN, NLA] {
         for (name, times) in door.times(machine)? {
-            report[name] = summary(times);
+            report[name] = distribution(times);
         }
     }
     machine.write(CONFIG, &before)?;

@@ -38,7 +38,12 @@ fn kinds() -> Vec<Kind> {
     // Of each stage, and all at the same time.
     let stages = ["silent", "negotiated", "half-tls", "tls", "credssp", "challenged", "joined", "active"];
     let trickle = stages.iter().flat_map(|stage| ["--stage", stage]).cycle().take(2 * 240);
-    let taken_over = SPINNING.into_iter().chain(BUSY.iter().copied().cycle().take(20 * BUSY.len()));
+    let busy = || BUSY.iter().copied().cycle().take(20 * BUSY.len());
+    let rogue = |name, cases: Vec<&'static str>| Kind {
+        name,
+        from: (500, 0),
+        words: ["rogue"].into_iter().chain(cases.into_iter().flat_map(|case| ["--case", case])).collect(),
+    };
     vec![
         Kind { name: "nothing", from: (0, 0), words: Vec::new() },
         Kind { name: LOOP, from: (0, 0), words: Vec::new() },
@@ -59,19 +64,16 @@ fn kinds() -> Vec<Kind> {
         kind("tls_records", (350, 150), "tls"),
         kind("flipped_bits", (350, 150), "flips --connections 20000 --seed 1"),
         kind("wrong_passwords", (250, 50), "passwords --attempts 100000 --user carol"),
-        Kind {
-            name: ROGUE,
-            from: (500, 0),
-            words: ["rogue"].into_iter().chain(taken_over.flat_map(|case| ["--case", case])).collect(),
-        },
+        rogue(ROGUES[0], busy().collect()),
+        rogue(ROGUES[1], SPINNING.into_iter().chain(busy()).collect()),
     ]
 }
 
 /// Gates that were taken over, behind which is nobody's gate but the attackers'.
-const ROGUE: &str = "gates_taken_over";
-/// What half of those that are there at a time do all the time: nothing, as fast as it goes.
+const ROGUES: [&str; 2] = ["gates_taken_over", "gates_taken_over_that_spin"];
+/// What half of those of the second kind do all the time: nothing, as fast as it goes.
 const SPINNING: [&str; 4] = ["start/process-spin"; 4];
-/// What the others do in turn: as much as they can get their monitor, their leader or the kernel to do for them.
+/// What all others do in turn: as much as they can get their monitor, their leader or the kernel to do for them.
 const BUSY: &[&str] = &[
     "start/flood",
     "signed/flood",
@@ -151,7 +153,8 @@ struct Front<'m> {
 impl Front<'_> {
     /// Key presses during one attack, from its first moment on; then waits until all is quiet again.
     fn attack(&mut self, kind: &Kind, desk: &mut Desk, found: &mut Found) -> anyhow::Result<()> {
-        let rogue = (kind.name == ROGUE).then(|| Rogue::in_place_as(Build::Release, self.machine)).transpose()?;
+        let rogue =
+            ROGUES.contains(&kind.name).then(|| Rogue::in_place_as(Build::Release, self.machine)).transpose()?;
         let calm = count(self.machine)?;
         let before = cpu::spent(self.machine)?;
         let mut attack = self.start(kind)?;

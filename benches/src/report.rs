@@ -38,6 +38,15 @@ pub fn summary(mut samples: Vec<f64>) -> Value {
     json!({ "p50": at(0.5), "p95": at(0.95), "min": at(0.0), "max": at(1.0), "samples": samples.len() })
 }
 
+/// The same with each tenth of them on the way from the least to the most.
+pub fn distribution(mut samples: Vec<f64>) -> Value {
+    samples.sort_by(f64::total_cmp);
+    let tenths: Vec<_> = (0..=10).map(|tenth| percentile(&samples, f64::from(tenth) / 10.0).map(rounded)).collect();
+    let mut report = summary(samples);
+    report["tenths"] = tenths.into();
+    report
+}
+
 /// Of measurements in order.
 pub fn percentile(sorted: &[f64], share: f64) -> Option<f64> {
     let index = ((sorted.len() as f64 - 1.0) * share).round() as usize;
