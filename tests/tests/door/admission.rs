@@ -101,12 +101,13 @@ fn half_open_connections_keep_nobody_out(machine: &Machine) -> anyhow::Result<()
         let words = ["stand", "--stage", stage, "--connections", "300", "--again"];
         let mut attack = attack(machine, Street(street).four(300), &words)?;
         attack.wait_standing()?;
-        let client = Client::start(machine, Options::user("alice"))?;
+        let mut client = Client::start(machine, Options::user("alice"))?;
         let begin = Instant::now();
         let mut there = 0;
         poll("alice's session to be connected", PATIENCE, Duration::from_millis(10), || {
             // As long as she is not.
             there = standing(machine, stage)?.saturating_sub(open);
+            ensure!(client.exit_code()?.is_none(), "{stage}: alice was turned away: {}", client.log());
             Ok(server::session(machine, "alice")?.filter(|session| session["state"] == "connected"))
         })?;
         let taken = begin.elapsed().as_millis();

@@ -408,13 +408,14 @@ impl Admission {
         Ok(())
     }
 
-    /// Draws one of those who may have to go. Whoever has just come is spared while somebody older is
-    /// there: a client that knows this server has its desktop before the lot can fall on it.
+    /// Draws one of those who may have to go. Whoever has just come is spared while somebody older is there: a client
+    /// that knows this server has its desktop before the lot can fall on it. Where all have just come, as when a
+    /// flood begins, the later half of them is spared.
     fn draw(&mut self, pool: impl Fn(&Guest) -> bool, now: Instant) -> Option<ConnectionId> {
         let mut drawn = self.candidates(|_, guest| pool(guest));
-        if drawn.iter().any(|(_, guest)| guest.since + YOUNG <= now) {
-            drawn.retain(|(_, guest)| guest.since + YOUNG <= now);
-        }
+        drawn.sort_by_key(|(_, guest)| guest.since);
+        let older = drawn.partition_point(|(_, guest)| guest.since + YOUNG <= now);
+        drawn.truncate(if older > 0 { older } else { drawn.len().div_ceil(2) });
         self.lots.choice(drawn).map(|(id, _)| id)
     }
 
