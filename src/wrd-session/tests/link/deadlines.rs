@@ -118,6 +118,23 @@ fn a_client_that_reads_nothing() {
 }
 
 #[test]
+fn a_client_that_reads_slowly() {
+    let mut worker = worker(Deadlines { stall: SHORT, ..NONE });
+    let mut client = worker.connect(PLAIN);
+    worker.resize(&mut client, 2000, 1600);
+    let began = Instant::now();
+    // One picture, which is much more than it takes by the end.
+    worker.change(None);
+    let mut taken = vec![0; 64 << 10];
+    while began.elapsed() < SHORT * 4 {
+        client.link.read_exact(&mut taken).expect("it is kept");
+        std::thread::sleep(TRICKLE);
+    }
+    is_gone(&worker);
+    worker.end(None);
+}
+
+#[test]
 fn a_client_that_does_not_go() {
     let mut worker = worker(Deadlines { farewell: SHORT, ..NONE });
     let mut client = worker.connect(PLAIN);
