@@ -283,7 +283,9 @@ fn judge_all(cases: &[(String, Fate)], outcomes: &Map<String, Value>, journal: &
         let fate = cases.iter().find(|(name, _)| name == case).map_or(elsewhere(case), |(_, fate)| fate);
         println!("    {case:45} {}", told(outcome).join(" | "));
         if let Err(error) = judge(case, fate, outcome, journal) {
-            wrong.push(format!("{case}: {error:#}\n  {outcome}"));
+            let from = outcome["from"].as_str().unwrap_or_default();
+            let own = journal.lines().filter(|line| line.contains(&format!("={from} ")) || line.ends_with(from));
+            wrong.push(format!("{case}: {error:#}\n  {outcome}\n  {}", own.collect::<Vec<_>>().join("\n  ")));
         }
     }
     wrong

@@ -186,9 +186,9 @@ impl Monitor {
     }
 
     fn heard_leader(&mut self, id: ConnectionId, message: Result<FromLeader, ChannelError>) {
-        let parting = self.sockets.parting.contains_key(&id);
         match message {
-            Ok(message) if parting => self.heard_late(id, &message),
+            // Its gate may have ended in this very turn of the loop.
+            Ok(message) if !self.table.hears_leader(id) => self.heard_late(id, &message),
             Ok(message) => {
                 self.table.leader_says(id, message, Instant::now());
                 if self.table.connection(id).is_some_and(Connection::is_authenticated) {
@@ -210,7 +210,8 @@ impl Monitor {
     /// A login that nobody waits for any more was tried all the same; and a gate may have been quicker to go than its
     /// leader to complain of it.
     fn heard_late(&mut self, id: ConnectionId, message: &FromLeader) {
-        let client = self.sockets.parting.get(&id).map(|(_, client)| client);
+        let wire = self.sockets.parting.get(&id).or_else(|| self.sockets.leaders.get(&id));
+        let client = wire.map(|(_, client)| client);
         let Some(note) = client.and_then(|client| Note::of_leader(id, client, message)) else { return };
         match &note {
             Note::Broken { .. } => self.admission.broken(id, Instant::now()),

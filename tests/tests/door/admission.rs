@@ -4,7 +4,10 @@
 use crate::gates;
 use crate::visitors::{A_BYTE, INSTALLED, Visitors};
 use anyhow::{Context, ensure};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 use serde_json::Value;
+use std::path::Path;
 use std::time::{Duration, Instant};
 use wrd_tests::client::{Client, Options};
 use wrd_tests::machine::{Build, Machine, Mark};
@@ -25,9 +28,13 @@ pub const TESTS: &[Test] = &[
     ("who_leaves_without_a_login_pays", who_leaves_without_a_login_pays),
     ("who_takes_too_long_pays", who_takes_too_long_pays),
     ("no_process_sleeps_through_the_delay_of_a_denial", no_process_sleeps_through_the_delay_of_a_denial),
+    ("a_denial_counts_though_the_gate_is_gone", a_denial_counts_though_the_gate_is_gone),
     ("who_does_not_log_in_keeps_no_leader", who_does_not_log_in_keeps_no_leader),
     ("fail2ban_finds_who_guessed_and_nobody_else", fail2ban_finds_who_guessed_and_nobody_else),
 ];
+
+/// Between two looks at something that is soon over.
+const INSTANT: Duration = Duration::from_millis(2);
 
 /// Settings beside the defaults, until dropped.
 struct Settings<'m>(&'m Machine);
@@ -377,7 +384,7 @@ fn no_process_sleeps_through_the_delay_of_a_denial(machine: &Machine) -> anyhow:
     let client = Client::start(machine, Options::user("alice").password("wrong"))?;
     let sleeps = || -> anyhow::Result<bool> {
         // clock_nanosleep, by number.
-        let call = |path: &std::path::PathBuf| std::fs::read_to_string(path.join("syscall")).unwrap_or_default();
+        let call = |path: &Path| std::fs::read_to_string(path.join("syscall")).unwrap_or_default();
         Ok(processes::leaders(machine)?.iter().any(|leader| call(leader).starts_with("230 ")))
     };
     let denied = format!("authentication failure; rhost={} user=\"alice\"", server::ADDRESS);
@@ -389,6 +396,73 @@ fn no_process_sleeps_through_the_delay_of_a_denial(machine: &Machine) -> anyhow:
     drop(client);
     machine.wait_journal(&mark, "connection given up")?;
     wait_nobody(machine)
+}
+
+fn a_denial_counts_though_the_gate_is_gone(machine: &Machine) -> anyhow::Result<()> {
+    // To whom a gate that was killed costs nothing that others would miss.
+    let source = "192.0.2.53";
+    machine.sh(&format!("ip address add {source}/32 dev lo"))?;
+    let settings = Settings::set(machine, &format!("exempt = [\"{source}\"]"))?;
+    let result = eventually("a leader that stands still in time", PATIENCE, || deny_without_a_gate(machine, source));
+    drop(settings);
+    machine.sh(&format!("ip address del {source}/32 dev lo"))?;
+    result
+}
+
+/// A monitor that is late finds both at once, the end of the gate first. `None` where the leader was quicker than we are.
+fn deny_without_a_gate(machine: &Machine, source: &str) -> anyhow::Result<Option<()>> {
+    wait_nobody(machine)?;
+    let mark = machine.mark()?;
+    let client = Client::start(machine, Options::user("alice").password("wrong").server(&format!("{source}:3389")))?;
+    let leader = poll("a leader", PATIENCE, INSTANT, || Ok(processes::leaders(machine)?.pop()))?;
+    let monitor = processes::ours(machine)?.into_iter().find(|(name, _)| name == "wrd-dm");
+    let monitor = Stopped::now(&monitor.context("there is no monitor")?.1)?;
+    let asks_pam = || std::fs::read_to_string(leader.join("maps")).is_ok_and(|maps| maps.contains("pam_unix"));
+    poll("the leader to ask PAM", PATIENCE, INSTANT, || Ok(asks_pam().then_some(())))?;
+    let stopped = Stopped::now(&leader)?;
+    let denied = || Ok::<_, anyhow::Error>(machine.journal(&mark)?.contains("login denied"));
+    if denied()? {
+        return Ok(None);
+    }
+    let gate = gates::all(machine)?.pop().context("there is no gate")?;
+    // Without a last word; its client would come again.
+    kill(pid_of(&gate)?, Signal::SIGKILL)?;
+    drop(client);
+    eventually("the gate to end", PATIENCE, || Ok(processes::has_ended(&gate).then_some(())))?;
+    drop(stopped);
+    eventually("the denial", PATIENCE, || Ok(denied()?.then_some(())))?;
+    // In poll or ppoll, by number: it has told the monitor, and would tell the user later.
+    let rests = || std::fs::read_to_string(leader.join("syscall")).is_ok_and(|call| is_poll(&call));
+    poll("the leader to rest", PATIENCE, INSTANT, || Ok(rests().then_some(())))?;
+    drop(monitor);
+    machine.wait_journal(&mark, &format!("authentication failure; rhost={source} user=\"alice\""))?;
+    wait_nobody(machine).map(Some)
+}
+
+fn is_poll(call: &str) -> bool {
+    call.starts_with("7 ") || call.starts_with("271 ")
+}
+
+/// A process that stands still until this is dropped.
+struct Stopped(Pid);
+
+impl Stopped {
+    fn now(process: &Path) -> anyhow::Result<Self> {
+        let pid = pid_of(process)?;
+        kill(pid, Signal::SIGSTOP)?;
+        Ok(Self(pid))
+    }
+}
+
+fn pid_of(process: &Path) -> anyhow::Result<Pid> {
+    let number = process.file_name().and_then(|name| name.to_str()).context("no process")?;
+    Ok(Pid::from_raw(number.parse()?))
+}
+
+impl Drop for Stopped {
+    fn drop(&mut self) {
+        let _ = kill(self.0, Signal::SIGCONT);
+    }
 }
 
 fn fail2ban_finds_who_guessed_and_nobody_else(machine: &Machine) -> anyhow::Result<()> {
@@ -445,6 +519,8 @@ fn fail2ban_finds_who_guessed_and_nobody_else(machine: &Machine) -> anyhow::Resu
     // Not only those: it matches what the journal has, and no more.
     let said = machine.sh(&format!("journalctl {matched} -o cat"))?;
     let begins = ["authentication failure; ", "connection broke the rules; "];
-    let due = |line: &&str| begins.iter().any(|begin| line.starts_with(begin)) || line.contains("by=\"killed by");
+    let crash =
+        |line: &str| line.starts_with("connection ended by a fault of its gate; ") && !line.contains("exit code");
+    let due = |line: &&str| begins.iter().any(|begin| line.starts_with(begin)) || crash(line);
     expect_eq("lines that matched", found.lines().count(), said.lines().filter(due).count())
 }

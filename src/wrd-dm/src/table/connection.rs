@@ -203,13 +203,18 @@ impl Table {
 
     /// The leader of a login tells something.
     pub fn leader_says(&mut self, id: ConnectionId, message: FromLeader, now: Instant) {
-        if self.connections.get(&id).is_some_and(|connection| connection.leader == Leader::Speaks)
+        if self.hears_leader(id)
             && let Err(fault) =
                 self.ask(id, requests::of_leader(&message), |table| table.serve_leader(id, message, now))
         {
             self.broken(id, &format!("its leader said {fault}"));
             self.leader_left(id);
         }
+    }
+
+    /// Whether this connection still has a leader to hear of.
+    pub fn hears_leader(&self, id: ConnectionId) -> bool {
+        self.connections.get(&id).is_some_and(|connection| connection.leader == Leader::Speaks)
     }
 
     /// Serves a request that the request table allows now; of another, says what is wrong with it.
