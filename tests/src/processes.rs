@@ -1,6 +1,9 @@
 //! Our processes in a machine, as seen from outside.
 
 use crate::machine::Machine;
+use anyhow::Context;
+use nix::sys::signal::{self, Signal};
+use nix::unistd::Pid;
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -27,6 +30,12 @@ pub fn of_machine(machine: &Machine) -> anyhow::Result<Vec<(String, PathBuf)>> {
         }
     }
     Ok(found)
+}
+
+/// The one that the service began with.
+pub fn monitor(machine: &Machine) -> anyhow::Result<PathBuf> {
+    let found = ours(machine)?.into_iter().find(|(name, _)| name == "wrd-dm");
+    Ok(found.context("there is no monitor")?.1)
 }
 
 /// Leaders that have not ended, but neither their listener nor what one of them forks for a moment.
@@ -71,6 +80,32 @@ pub fn descriptors(process: &Path) -> anyhow::Result<usize> {
 /// Whether a process runs no more, though its parent may not have taken note of that.
 pub fn has_ended(process: &Path) -> bool {
     fs::read_to_string(process.join("status")).map_or(true, |status| status.contains("zombie"))
+}
+
+pub fn kill(process: &Path, signal: Signal) -> anyhow::Result<()> {
+    Ok(signal::kill(pid_of(process)?, signal)?)
+}
+
+fn pid_of(process: &Path) -> anyhow::Result<Pid> {
+    let number = process.file_name().and_then(|name| name.to_str()).context("no process")?;
+    Ok(Pid::from_raw(number.parse()?))
+}
+
+/// A process that stands still until this is dropped.
+pub struct Stopped(Pid);
+
+impl Stopped {
+    pub fn now(process: &Path) -> anyhow::Result<Self> {
+        kill(process, Signal::SIGSTOP)?;
+        Ok(Self(pid_of(process)?))
+    }
+}
+
+impl Drop for Stopped {
+    fn drop(&mut self) {
+        // It may have been ended meanwhile.
+        let _ = signal::kill(self.0, Signal::SIGCONT);
+    }
 }
 
 /// The number behind a name at the beginning of a line.

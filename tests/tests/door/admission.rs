@@ -4,13 +4,13 @@
 use crate::gates;
 use crate::visitors::{A_BYTE, INSTALLED, Visitors};
 use anyhow::{Context, ensure};
-use nix::sys::signal::{Signal, kill};
-use nix::unistd::Pid;
+use nix::sys::signal::Signal;
 use serde_json::Value;
 use std::path::Path;
 use std::time::{Duration, Instant};
 use wrd_tests::client::{Client, Options};
 use wrd_tests::machine::{Build, Machine, Mark};
+use wrd_tests::processes::Stopped;
 use wrd_tests::rogue::Rogue;
 use wrd_tests::runner::Test;
 use wrd_tests::strangers::{Attack, Street};
@@ -135,8 +135,7 @@ fn standing(machine: &Machine, stage: &str) -> anyhow::Result<usize> {
     if stage != "silent" {
         return Ok(gates::all(machine)?.len());
     }
-    let monitor = processes::ours(machine)?.into_iter().find(|(name, _)| name == "wrd-dm");
-    processes::descriptors(&monitor.context("there is no monitor")?.1)
+    processes::descriptors(&processes::monitor(machine)?)
 }
 
 fn who_says_nothing_costs_no_process(machine: &Machine) -> anyhow::Result<()> {
@@ -353,7 +352,7 @@ fn who_takes_too_long_pays(machine: &Machine) -> anyhow::Result<()> {
     let given_up = come("127.3.5.1")?;
     // One that does not give up is ended by the monitor.
     let (gate, stopped) = come("127.3.5.2")?;
-    machine.sh(&format!("kill -STOP {}", gate.pid_inside()?))?;
+    let stands_still = gate.stop()?;
     for (source, said) in [("127.3.5.1", "connection given up; "), ("127.3.5.2", "no login in time; ")] {
         let gates = || -> anyhow::Result<Vec<String>> {
             let journal = machine.journal(&mark)?;
@@ -368,7 +367,7 @@ fn who_takes_too_long_pays(machine: &Machine) -> anyhow::Result<()> {
         // What was refused first was refused for that gate's sake, and not for what has come since.
         expect_eq("gates of a source that took too long", gates()?.len(), 1)?;
     }
-    drop((given_up, stopped));
+    drop((given_up, stands_still, stopped));
     // Who goes soon enough is not late.
     drop(come("127.3.5.3")?);
     machine.wait_journal(&mark, "client=127.3.5.3 ")?;
@@ -415,8 +414,7 @@ fn deny_without_a_gate(machine: &Machine, source: &str) -> anyhow::Result<Option
     let mark = machine.mark()?;
     let client = Client::start(machine, Options::user("alice").password("wrong").server(&format!("{source}:3389")))?;
     let leader = poll("a leader", PATIENCE, INSTANT, || Ok(processes::leaders(machine)?.pop()))?;
-    let monitor = processes::ours(machine)?.into_iter().find(|(name, _)| name == "wrd-dm");
-    let monitor = Stopped::now(&monitor.context("there is no monitor")?.1)?;
+    let monitor = Stopped::now(&processes::monitor(machine)?)?;
     let asks_pam = || std::fs::read_to_string(leader.join("maps")).is_ok_and(|maps| maps.contains("pam_unix"));
     poll("the leader to ask PAM", PATIENCE, INSTANT, || Ok(asks_pam().then_some(())))?;
     let stopped = Stopped::now(&leader)?;
@@ -426,7 +424,7 @@ fn deny_without_a_gate(machine: &Machine, source: &str) -> anyhow::Result<Option
     }
     let gate = gates::all(machine)?.pop().context("there is no gate")?;
     // Without a last word; its client would come again.
-    kill(pid_of(&gate)?, Signal::SIGKILL)?;
+    processes::kill(&gate, Signal::SIGKILL)?;
     drop(client);
     eventually("the gate to end", PATIENCE, || Ok(processes::has_ended(&gate).then_some(())))?;
     drop(stopped);
@@ -441,28 +439,6 @@ fn deny_without_a_gate(machine: &Machine, source: &str) -> anyhow::Result<Option
 
 fn is_poll(call: &str) -> bool {
     call.starts_with("7 ") || call.starts_with("271 ")
-}
-
-/// A process that stands still until this is dropped.
-struct Stopped(Pid);
-
-impl Stopped {
-    fn now(process: &Path) -> anyhow::Result<Self> {
-        let pid = pid_of(process)?;
-        kill(pid, Signal::SIGSTOP)?;
-        Ok(Self(pid))
-    }
-}
-
-fn pid_of(process: &Path) -> anyhow::Result<Pid> {
-    let number = process.file_name().and_then(|name| name.to_str()).context("no process")?;
-    Ok(Pid::from_raw(number.parse()?))
-}
-
-impl Drop for Stopped {
-    fn drop(&mut self) {
-        let _ = kill(self.0, Signal::SIGCONT);
-    }
 }
 
 fn fail2ban_finds_who_guessed_and_nobody_else(machine: &Machine) -> anyhow::Result<()> {

@@ -6,6 +6,7 @@ use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use wrd_tests::machine::Machine;
+use wrd_tests::processes::Stopped;
 use wrd_tests::{PATIENCE, eventually, processes};
 
 /// A process of ours, by its folder in `/proc`.
@@ -66,9 +67,13 @@ impl Process {
     }
 
     /// Its number inside of the machine.
-    pub fn pid_inside(&self) -> anyhow::Result<u32> {
+    fn pid_inside(&self) -> anyhow::Result<u32> {
         let pids = self.field("NSpid")?;
         Ok(pids.split(' ').next_back().unwrap_or_default().parse()?)
+    }
+
+    pub fn stop(&self) -> anyhow::Result<Stopped> {
+        Stopped::now(&self.0)
     }
 
     pub fn parent(&self) -> anyhow::Result<Self> {
