@@ -1,5 +1,7 @@
 //! Whole logins: a real client on one side, the test as monitor, leader and worker on the other.
 
+#[path = "logins/channels.rs"]
+mod channels;
 mod common;
 
 use common::{Identity, Monitor, accept, accept_logging, denied, dial, listener, start, worker};

@@ -1,5 +1,5 @@
 //! Every rule of the sandbox is needed: without any one of them a real gate dies of SIGSYS, in a connection that it
-//! serves with all of them.
+//! serves with all of them. A rule is one way to make a call, so that none of several is there for nothing.
 //!
 //! This program is its own gate: the shipped one has no way to leave a rule out. What is played with it: a login at
 //! once, a login on the screen, a relay in both directions with a client that reads slowly, a stop and a continuation,

@@ -17,6 +17,8 @@ mod picture;
 #[cfg(test)]
 mod references;
 mod screen;
+#[cfg(test)]
+mod tests;
 mod tiles;
 mod words;
 

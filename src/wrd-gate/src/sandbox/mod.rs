@@ -83,8 +83,10 @@ fn apply(rules: &[Rule]) -> Result<()> {
     // Several rules of one call each have conditions: without any, a call is allowed with all arguments.
     let mut calls: BTreeMap<_, Vec<SeccompRule>> = BTreeMap::new();
     for rule in rules {
-        let alternatives: Result<Vec<SeccompRule>, _> = rule.when.iter().map(|all| alternative(all)).collect();
-        calls.entry(rule.call).or_default().extend(alternatives?);
+        let alternatives = calls.entry(rule.call).or_default();
+        if !rule.when.is_empty() {
+            alternatives.push(alternative(rule.when)?);
+        }
     }
     let arch = std::env::consts::ARCH.try_into()?;
     let filter = SeccompFilter::new(calls, SeccompAction::KillProcess, SeccompAction::Allow, arch)?;

@@ -15,13 +15,14 @@ pub struct Policy {
     pub(super) relay: Vec<Rule>,
 }
 
-/// A system call that may be made.
+/// A system call that may be made, in one way. What is made in several ways has a rule for each, so that each is seen to
+/// be needed.
 #[derive(Clone, Copy, Debug)]
 pub struct Rule {
     pub name: &'static str,
     pub(super) call: libc::c_long,
-    /// One of them must hold, and of it every part; none at all: any arguments.
-    pub(super) when: &'static [&'static [Argument]],
+    /// All of them must hold; none at all: any arguments.
+    pub(super) when: &'static [Argument],
     last: Stage,
 }
 
@@ -67,7 +68,7 @@ impl Policy {
 const RULES: &[Rule] = &[
     // The allocator. Its memory is never executable, and never a file.
     always("brk", libc::SYS_brk),
-    only("mmap", libc::SYS_mmap, &[&[bits(2, libc::PROT_EXEC, 0), bits(3, libc::MAP_ANONYMOUS, libc::MAP_ANONYMOUS)]]),
+    only("mmap", libc::SYS_mmap, &[bits(2, libc::PROT_EXEC, 0), bits(3, libc::MAP_ANONYMOUS, libc::MAP_ANONYMOUS)]),
     always("munmap", libc::SYS_munmap),
     // TLS, and the seeds of hash maps.
     only_login("getrandom", libc::SYS_getrandom, &[]),
@@ -82,30 +83,28 @@ const RULES: &[Rule] = &[
     always("restart_syscall", libc::SYS_restart_syscall),
     // The client and, in the relay, the link. No address: what is written to is what is connected.
     always("recvfrom", libc::SYS_recvfrom),
-    only("sendto", libc::SYS_sendto, &[&[Argument { index: 4, mask: u64::MAX, value: 0 }]]),
+    only("sendto", libc::SYS_sendto, &[Argument { index: 4, mask: u64::MAX, value: 0 }]),
     always("writev", libc::SYS_writev), // TLS records, several at once
-    // Not of the log, which is the monitor's as well: nobody could hear either of them any more.
-    only("shutdown", libc::SYS_shutdown, &[&[CLIENT], &[LATER]]),
+    // Of the client, when the gate says good-bye. Not of the log, which is the monitor's as well: nobody could hear either
+    // of them any more. Monitor, login and link are closed, never shut.
+    only("shutdown", libc::SYS_shutdown, &[CLIENT]),
     always("close", libc::SYS_close),
     // Messages of monitor and leader, and the descriptors that come with them.
     only_login("recvmsg", libc::SYS_recvmsg, &[]),
     only_login("sendmsg", libc::SYS_sendmsg, &[]),
     // The login socket is made non-blocking …
-    only_login(
-        "fcntl",
-        libc::SYS_fcntl,
-        &[&[equal(1, libc::F_GETFL as u64)], &[LATER, equal(1, libc::F_SETFL as u64)]],
-    ),
+    only_login("fcntl, F_GETFL", libc::SYS_fcntl, &[equal(1, libc::F_GETFL as u64)]),
+    only_login("fcntl, F_SETFL", libc::SYS_fcntl, &[LATER, equal(1, libc::F_SETFL as u64)]),
     // With debug assertions the standard library looks whether a descriptor is open before it closes it.
     #[cfg(debug_assertions)]
-    only("fcntl, F_GETFD", libc::SYS_fcntl, &[&[equal(1, libc::F_GETFD as u64)]]),
+    only("fcntl, F_GETFD", libc::SYS_fcntl, &[equal(1, libc::F_GETFD as u64)]),
     // … and so is the link, in the standard library's way.
-    only_login("ioctl", libc::SYS_ioctl, &[&[LATER, equal(1, libc::FIONBIO)]]),
+    only_login("ioctl", libc::SYS_ioctl, &[LATER, equal(1, libc::FIONBIO)]),
     // The log.
-    only("write", libc::SYS_write, &[&[equal(0, libc::STDERR_FILENO as u64)]]),
+    only("write", libc::SYS_write, &[equal(0, libc::STDERR_FILENO as u64)]),
     // The second stage.
-    only_login("prctl", libc::SYS_prctl, &[&[equal(0, libc::PR_SET_NO_NEW_PRIVS as u64)]]),
-    only_login("seccomp", libc::SYS_seccomp, &[&[equal(0, libc::SECCOMP_SET_MODE_FILTER as u64)]]),
+    only_login("prctl", libc::SYS_prctl, &[equal(0, libc::PR_SET_NO_NEW_PRIVS as u64)]),
+    only_login("seccomp", libc::SYS_seccomp, &[equal(0, libc::SECCOMP_SET_MODE_FILTER as u64)]),
     // The standard library takes its signal stack away before it ends the process.
     always("sigaltstack", libc::SYS_sigaltstack),
     always("exit_group", libc::SYS_exit_group),
@@ -120,11 +119,11 @@ pub(super) const fn always(name: &'static str, call: libc::c_long) -> Rule {
     only(name, call, &[])
 }
 
-const fn only(name: &'static str, call: libc::c_long, when: &'static [&'static [Argument]]) -> Rule {
+const fn only(name: &'static str, call: libc::c_long, when: &'static [Argument]) -> Rule {
     Rule { name, call, when, last: Stage::Relay }
 }
 
-const fn only_login(name: &'static str, call: libc::c_long, when: &'static [&'static [Argument]]) -> Rule {
+const fn only_login(name: &'static str, call: libc::c_long, when: &'static [Argument]) -> Rule {
     Rule { name, call, when, last: Stage::Login }
 }
 
