@@ -278,7 +278,8 @@ fn protocol() -> Result<(), Failure> {
     // A minute later.
     refused.0.extend([11, 60]);
     write("protocol", "nla-refused", &refused.says(GATE, &failed)?.0)?;
-    let mut asked = begin()?.says(LEADER, &leader::FromLeader::Asks)?;
+    let tried = begin()?.says(LEADER, &leader::FromLeader::Tries)?;
+    let mut asked = tried.says(LEADER, &leader::FromLeader::Asks)?;
     asked.0.extend([11, 100]);
     let asked = asked.says(LEADER, &leader::FromLeader::Answered)?.says(LEADER, &leader::FromLeader::Asks)?;
     write("protocol", "asks", &asked.then(11).0)?;

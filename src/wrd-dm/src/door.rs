@@ -224,7 +224,8 @@ impl Monitor {
     pub fn judge(&mut self, id: ConnectionId, end: &End) {
         let now = Instant::now();
         let Some(connection) = self.table.connection(id) else { return self.admission.left(id, None, now) };
-        let fault = end.fault().filter(|_| !connection.is_explained());
+        // Nothing explains a crash; a gate that was taken over may say its last word first.
+        let fault = end.fault().filter(|_| end.is_crash() || !connection.is_explained());
         let client = connection.client();
         let user = connection.user().map(|user| user.as_str()).unwrap_or_default();
         let age = now.duration_since(connection.since());

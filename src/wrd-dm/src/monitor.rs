@@ -263,6 +263,7 @@ impl Monitor {
             Action::MakeCookie { uid, client } => self.make_cookie(uid, client),
             Action::Forget(proven) => self.forget_enrolment(&proven),
             Action::OpenLeader(id) => self.admission.wants_leader(id, Instant::now()),
+            Action::Tries(id) => self.admission.tries(id, Instant::now()),
             Action::Asks(id) => self.admission.asks(id, Instant::now()),
             Action::Answered(id) => self.admission.answered(id, Instant::now()),
             Action::RefuseGate(id, text) => self.tell_gate(id, &ToGate::Refused(text), None),

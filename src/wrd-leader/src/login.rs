@@ -142,6 +142,7 @@ impl Login {
         for tries_left in (0..tries).rev() {
             let Some((credentials, choice)) = self.credentials(dialogue.deadline())? else { return Ok(None) };
             let user = credentials.user.clone();
+            self.tell_monitor(&FromLeader::Tries);
             // Behind NLA the first are those that it delegated.
             let delegated = tries_left + 1 == MAX_TRIES && !credentials.password.is_empty();
             let admitted = authority.admit(credentials, &self.client, &mut dialogue);

@@ -92,6 +92,7 @@ impl Stage {
         let session = SessionChoice::Last;
         self.gate.send(&FromGate::Credentials { user, domain, password, session }).unwrap();
         assert_eq!(self.gate.recv().unwrap(), login::FromLeader::Accepted);
+        assert_eq!(self.monitor.recv().unwrap(), FromLeader::Tries);
         assert!(matches!(self.monitor.recv().unwrap(), FromLeader::Authenticated { .. }));
     }
 

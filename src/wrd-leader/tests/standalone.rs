@@ -102,11 +102,17 @@ impl Stage {
         self.gate().send(&FromGate::Credentials { user, domain, password, session }).unwrap();
     }
 
+    /// What the monitor hears of credentials that were presented, behind that there are any.
+    fn heard_of_a_try(&self) -> FromLeader {
+        assert_eq!(self.monitor.recv().unwrap(), FromLeader::Tries);
+        self.monitor.recv().unwrap()
+    }
+
     fn log_in(&self) {
         let me = me();
         assert_eq!(self.present(&me.name, PASSWORD), login::FromLeader::Accepted);
         let user = UserName::truncated(&me.name);
-        assert_eq!(self.monitor.recv().unwrap(), FromLeader::Authenticated { uid: me.uid.as_raw(), user });
+        assert_eq!(self.heard_of_a_try(), FromLeader::Authenticated { uid: me.uid.as_raw(), user });
     }
 
     /// Logged in, started, and connected to the session's socket.
@@ -289,7 +295,7 @@ fn wrong_answers_are_denied_alike_and_the_last_one_ends_it() {
         let login::FromLeader::Denied { text, may_retry } = stage.present(user, password) else { panic!("accepted") };
         assert!(may_retry);
         texts.push(text);
-        let FromLeader::Denied { user: named, .. } = stage.monitor.recv().unwrap() else { panic!("not told") };
+        let FromLeader::Denied { user: named, .. } = stage.heard_of_a_try() else { panic!("not told") };
         assert_eq!(named.as_str(), user);
     }
     texts.dedup();
@@ -303,7 +309,7 @@ fn wrong_answers_are_denied_alike_and_the_last_one_ends_it() {
 fn the_monitor_hears_of_a_denial_first_and_may_have_the_user_not_hear_of_it() {
     let mut stage = Stage::new("");
     stage.present_for(&me().name, "wrong", SessionChoice::Last);
-    let said = stage.monitor.recv().unwrap();
+    let said = stage.heard_of_a_try();
     assert!(matches!(said, FromLeader::Denied { pause_ms: 2000, .. }), "{said:?}");
     let Stage { monitor, .. } = &stage;
     nix::sys::socket::shutdown(monitor.as_fd().as_raw_fd(), nix::sys::socket::Shutdown::Write).unwrap();
@@ -335,7 +341,7 @@ fn remember(stage: &Stage, id: &str) -> PathBuf {
 fn start_session(stage: &Stage, session: SessionChoice) -> Channel<ToSession, FromSession> {
     stage.present_for(&me().name, PASSWORD, session);
     assert_eq!(stage.gate().recv().unwrap(), login::FromLeader::Accepted);
-    assert!(matches!(stage.monitor.recv().unwrap(), FromLeader::Authenticated { .. }));
+    assert!(matches!(stage.heard_of_a_try(), FromLeader::Authenticated { .. }));
     stage.monitor.send(&ToLeader::StartSession).unwrap();
     assert_eq!(stage.monitor.recv().unwrap(), FromLeader::SessionReady);
     stage.connect()

@@ -1,7 +1,7 @@
 //! Monitor ↔ leader, while a login is under way (the socket that `wrd-leader.socket` accepted, or
 //! descriptor 0 of a leader that a stand-alone monitor started).
 //!
-//! `Begin` → (`Asks` → `Answered`)… → `Authenticated` → one of
+//! `Begin` → (`Tries` → (`Asks` → `Answered`)… → `Denied`)… → `Authenticated` → one of
 //! - `StartSession` → `SessionReady` | `SessionFailed`; the leader then lives on as the session's
 //!   leader and is spoken to over `sessions/<uid>.sock` (see [`crate::session`]);
 //! - `HandedOver`: another leader has the session, this one ends;
@@ -45,9 +45,12 @@ pub enum FromLeader {
     Stale,
     /// The gate does not keep to the protocol of the login; the leader ends.
     Broken { reason: Line },
+    /// Credentials are being tried: the first ones, others after a denial or, where a question was cancelled, without
+    /// one. At most [`MAX_TRIES`] times.
+    Tries,
     /// The user is asked something: until [`FromLeader::Answered`] or the next `Denied` this login waits for a person.
     /// At most [`crate::login::MAX_QUESTIONS`] times.
     Asks,
-    /// The user has answered: this login is being tried again.
+    /// The user has answered: this login is being tried on.
     Answered,
 }

@@ -76,13 +76,15 @@ impl Place {
         self.give(Pid::from_raw(0))
     }
 
-    /// Puts a process there that has one thread.
+    /// Puts a process there that has one thread. Where none of the place's processors is there any more, which is what a
+    /// machine may lose while it runs, the process stays on those that it has.
     pub fn give(&self, process: Pid) -> io::Result<()> {
         self.schedule.give(process)?;
-        if let Some(processors) = &self.processors {
-            sched_setaffinity(rustix::process::Pid::from_raw(process.as_raw()), processors)?;
+        let Some(processors) = &self.processors else { return Ok(()) };
+        match sched_setaffinity(rustix::process::Pid::from_raw(process.as_raw()), processors) {
+            Ok(()) | Err(rustix::io::Errno::INVAL) => Ok(()),
+            Err(error) => Err(error.into()),
         }
-        Ok(())
     }
 }
 
@@ -144,6 +146,19 @@ mod tests {
         ] {
             assert_eq!(upper_half(&set(all)), set(half), "{all:?}");
         }
+    }
+
+    #[test]
+    fn processors_that_are_gone_keep_nobody_from_working() {
+        // On a thread of its own: its place is the only one that changes.
+        std::thread::spawn(|| {
+            let own = Place::own().unwrap();
+            let gone = Place { processors: Some(set(&[CpuSet::MAX_CPU - 1])), ..own.clone() };
+            gone.take().unwrap();
+            assert_eq!(Place::own().unwrap().processors, own.processors);
+        })
+        .join()
+        .unwrap();
     }
 
     #[test]

@@ -276,7 +276,9 @@ impl World {
             Action::DropLink(id) => drop(self.offered.remove(&id)),
             Action::TellSession(uid, _) => assert!(self.connected.contains(&uid), "{uid} is not connected"),
             Action::DropSession(uid) => drop(self.connected.remove(&uid)),
-            Action::Asks(id) | Action::Answered(id) => assert!(self.leaders.contains(&id), "{id} has no leader"),
+            Action::Tries(id) | Action::Asks(id) | Action::Answered(id) => {
+                assert!(self.leaders.contains(&id), "{id} has no leader");
+            }
             Action::Note(_) => {}
         }
     }

@@ -22,6 +22,8 @@ pub const TESTS: &[Test] = &[
     ("a_source_has_so_many_connections_at_a_time", a_source_has_so_many_connections_at_a_time),
     ("a_source_has_so_many_connections_a_minute", a_source_has_so_many_connections_a_minute),
     ("a_source_of_ipv6_is_a_whole_network", a_source_of_ipv6_is_a_whole_network),
+    ("the_one_shown_longest_makes_room_at_the_login_screens", the_one_shown_longest_makes_room_at_the_login_screens),
+    ("one_that_stands_makes_room_for_who_begins", one_that_stands_makes_room_for_who_begins),
     ("the_connections_of_a_flood_are_dropped", the_connections_of_a_flood_are_dropped),
     ("wrong_passwords_are_held_against_their_source", wrong_passwords_are_held_against_their_source),
     ("penalties_end", penalties_end),
@@ -203,6 +205,43 @@ fn a_source_of_ipv6_is_a_whole_network(machine: &Machine) -> anyhow::Result<()> 
     let came = [come(stand(2, 2, "1")?)?, come(stand(3, 1, "1")?)?];
     expect_eq("connections of a neighbour and a stranger", came, [0, 1])?;
     drop(settings);
+    wait_nobody(machine)
+}
+
+fn the_one_shown_longest_makes_room_at_the_login_screens(machine: &Machine) -> anyhow::Result<()> {
+    wait_nobody(machine)?;
+    let settings = Settings::set(machine, "login_screens = 2")?;
+    let mark = machine.mark()?;
+    let show = |street: u8| {
+        let words = ["stand", "--stage", "active", "--connections", "1"];
+        let mut shown = attack(machine, Street(street).four(1), &words)?;
+        shown.wait_standing()?;
+        Ok::<_, anyhow::Error>(shown)
+    };
+    let (first, second) = (show(51)?, show(52)?);
+    ensure!(!machine.journal(&mark)?.contains("turned away"), "there was room for two");
+    let third = show(53)?;
+    machine.wait_journal(&mark, "admission: turned away; rhost=198.18.102.1 reason=for-login-screens")?;
+    eventually("its gate to end", PATIENCE, || Ok((gates::all(machine)?.len() == 2).then_some(())))?;
+    let stand = |attack: Attack| Ok::<_, anyhow::Error>(number(&attack.stop()?, "standing"));
+    expect_eq("who still stands", [stand(first)?, stand(second)?, stand(third)?], [0, 1, 1])?;
+    drop(settings);
+    wait_nobody(machine)
+}
+
+fn one_that_stands_makes_room_for_who_begins(machine: &Machine) -> anyhow::Result<()> {
+    wait_nobody(machine)?;
+    let settings = Settings::set(machine, "startups = \"2:100:2\"")?;
+    let mark = machine.mark()?;
+    let come = |source| gates::of(machine, || Visitors::come(machine, source, INSTALLED, (1, A_BYTE)));
+    let ((_, mut first), (_, mut second)) = (come("127.3.6.1")?, come("127.3.6.2")?);
+    ensure!(!machine.journal(&mark)?.contains("turned away"), "there was room for two");
+    let (_, mut third) = come("127.3.6.3")?;
+    // The later half of those who have just come is spared.
+    eventually("the first one to be ended", PATIENCE, || Ok((first.ended()? == 1).then_some(())))?;
+    machine.wait_journal(&mark, "admission: turned away; rhost=127.3.6.1 reason=for-startups")?;
+    expect_eq("others that were ended", (second.ended()?, third.ended()?), (0, 0))?;
+    drop((first, second, third, settings));
     wait_nobody(machine)
 }
 
@@ -491,6 +530,14 @@ fn fail2ban_finds_who_guessed_and_nobody_else(machine: &Machine) -> anyhow::Resu
         expect_eq(address, count(address), times).with_context(|| lines(address).unwrap_or_default())?;
     }
     machine.sh("rm /tmp/door.log")?;
+    // As the jail reads it, which makes lines of the journal's fields itself.
+    let sorted = |found: &str| {
+        let mut lines: Vec<_> = found.lines().map(|line| line.trim().to_owned()).collect();
+        lines.sort();
+        lines
+    };
+    let read = machine.sh(&format!("fail2ban-regex --out ip systemd-journal {filter}"))?;
+    expect_eq("addresses found by fail2ban's own way to read the journal", sorted(&read), sorted(&found))?;
     ensure!(!found.contains("198.51.100."), "a name was taken for an address: {found}");
     // Not only those: it matches what the journal has, and no more.
     let said = machine.sh(&format!("journalctl {matched} -o cat"))?;

@@ -130,6 +130,8 @@ struct Guest {
     place: Place,
     /// Since when it waits for a leader.
     in_line: Option<Instant>,
+    /// Its leader has asked something, and has no answer yet: what was tried before that has no verdict.
+    asked: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -150,7 +152,7 @@ enum Place {
 struct Leader {
     source: Source,
     exempt: bool,
-    /// When it was started, last denied a login, or last asked or was answered.
+    /// When it was started, last tried or denied a login, or last asked or was answered.
     heard: Instant,
     /// Until when it keeps its last denial from its user.
     rests_until: Instant,
@@ -159,13 +161,13 @@ struct Leader {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum LeaderState {
-    /// It has not said anything about the first credentials, or an answer of the user's, yet.
+    /// It has not said anything about the last credentials, or an answer of the user's, yet.
     Trying,
     /// It waits for its user to answer a question, who may be nobody.
     Asking,
     /// It has denied a login, and does not tell its user yet.
     Resting,
-    /// It has told its user that the login is denied; whether it tries another is not seen here.
+    /// It has told its user that the login is denied, and waits for other credentials.
     Denied,
     /// Nobody wants it any more: it is ending.
     Parting,
@@ -250,7 +252,7 @@ impl Admission {
                 self.actions.push_back(Action::Close(id, Reason::WaitingRoom));
             }
         }
-        self.guests.insert(id, Guest { source, exempt, since: now, place: Place::Silent, in_line: None });
+        self.guests.insert(id, Guest { source, exempt, since: now, place: Place::Silent, in_line: None, asked: false });
         Ok(())
     }
 
@@ -268,15 +270,26 @@ impl Admission {
 
     /// Whoever goes on although it is refused is not even refused for a while: that would cost more than its attempts.
     fn refuse(&mut self, source: Source, refusal: Refusal, now: Instant) -> Refusal {
-        if !self.sources.goes_on(source, now) || !self.dropped.add(source, now) {
+        let goes_on = self.sources.goes_on(source, now) && !self.has_exempt_part(source);
+        if !goes_on || !self.dropped.add(source, now) {
             return refusal;
         }
         self.tell_kernel(now);
         Refusal::Flood { lasts: dropped::LASTS }
     }
 
-    /// The first bytes of a connection are there: may it have a gate? A refused one is forgotten.
+    /// Whether somebody in this network is held to nothing that sources are: the kernel cannot tell them apart.
+    fn has_exempt_part(&self, source: Source) -> bool {
+        let own = source.network();
+        self.rules.admission.exempt.iter().any(|exempt| own.contains(exempt) || exempt.contains(&own))
+    }
+
+    /// The first bytes of a connection are there: may it have a gate? A refused one is forgotten, and so is one that
+    /// had to go a moment before.
     pub fn speaks(&mut self, id: ConnectionId, now: Instant) -> Result<(), Refusal> {
+        if !self.guests.contains_key(&id) {
+            return Err(Refusal::Connections);
+        }
         let verdict = self.make_room(now);
         match self.guests.get_mut(&id) {
             Some(guest) if verdict.is_ok() => guest.place = Place::Starting,
@@ -323,6 +336,9 @@ impl Admission {
             }
             return;
         };
+        if let Some(guest) = self.guests.get_mut(&id) {
+            guest.asked = false;
+        }
         (leader.heard, leader.rests_until) = (now, now + pause.min(PAUSE));
         if leader.state != LeaderState::Parting {
             leader.state = if leader.rests_until > now { LeaderState::Resting } else { LeaderState::Denied };
@@ -341,6 +357,15 @@ impl Admission {
         }
     }
 
+    /// A leader has credentials, of a first try or of another one.
+    pub fn tries(&mut self, id: ConnectionId, now: Instant) {
+        let cancelled = self.guests.get(&id).filter(|guest| guest.asked && !guest.exempt);
+        if let Some(source) = cancelled.map(|guest| guest.source) {
+            self.sources.punish(source, Offence::Denied, &self.rules.admission, now);
+        }
+        self.turn(id, LeaderState::Trying, now);
+    }
+
     /// A leader has asked its user something: it is idle until [`Admission::answered`].
     pub fn asks(&mut self, id: ConnectionId, now: Instant) {
         self.turn(id, LeaderState::Asking, now);
@@ -353,15 +378,19 @@ impl Admission {
     }
 
     fn turn(&mut self, id: ConnectionId, state: LeaderState, now: Instant) {
-        if let Some(leader) = self.leaders.get_mut(&id).filter(|leader| leader.state != LeaderState::Parting) {
-            (leader.state, leader.heard) = (state, now);
+        let Some(leader) = self.leaders.get_mut(&id).filter(|leader| leader.state != LeaderState::Parting) else {
+            return;
+        };
+        (leader.state, leader.heard) = (state, now);
+        if let Some(guest) = self.guests.get_mut(&id) {
+            guest.asked = state == LeaderState::Asking;
         }
     }
 
     /// A user is authenticated: the connection is no stranger's any more.
     pub fn authenticated(&mut self, id: ConnectionId, now: Instant) {
         if let Some(guest) = self.guests.get_mut(&id) {
-            guest.place = Place::Inside;
+            (guest.place, guest.asked) = (Place::Inside, false);
         }
         self.leaders.remove(&id);
         self.serve_line(now);
@@ -378,9 +407,14 @@ impl Admission {
         self.leaders.contains_key(&id)
     }
 
-    /// A connection has ended, and what was wrong with that. Ending it to make room was no offence of its.
+    /// A connection has ended, and what was wrong with that. Ending it to make room was no offence of its. To go away at
+    /// a question is at least as bad as a wrong password, as that may be what is asked about.
     pub fn left(&mut self, id: ConnectionId, offence: Option<Offence>, now: Instant) {
         let Some(guest) = self.guests.remove(&id) else { return };
+        let offence = match offence {
+            None | Some(Offence::Silent) if guest.asked => Some(Offence::Denied),
+            offence => offence,
+        };
         if let Some(offence) = offence.filter(|_| !guest.exempt && guest.place != Place::Leaving) {
             self.sources.punish(guest.source, offence, &self.rules.admission, now);
         }
@@ -420,7 +454,8 @@ impl Admission {
     }
 
     /// Those of `pool` whose credentials are not being tried just now, up to the answer; exempt ones only where there is
-    /// nobody else, and of these those of the source that has the most.
+    /// nobody else, and of these those of the sources that have the most. Up to [`FEW`] count alike: two people of one
+    /// office are no flood.
     fn candidates(&self, pool: impl Fn(ConnectionId, &Guest) -> bool) -> Vec<(ConnectionId, Guest)> {
         let mut found: Vec<(ConnectionId, Guest)> = self
             .guests
@@ -431,7 +466,8 @@ impl Admission {
         if found.iter().any(|(_, guest)| !guest.exempt) {
             found.retain(|(_, guest)| !guest.exempt);
         }
-        let counts = counted(found.iter().map(|(_, guest)| guest.source));
+        let mut counts = counted(found.iter().map(|(_, guest)| guest.source));
+        counts.values_mut().for_each(|count| *count = FEW.max(*count));
         let most = counts.values().max().copied();
         found.retain(|(_, guest)| counts.get(&guest.source).copied() == most);
         found
@@ -495,6 +531,9 @@ impl Admission {
             let longest = idle.max_by_key(|(_, leader)| (held.get(&leader.source).copied(), Reverse(leader.heard)));
             let Some((id, leader)) = longest else { return };
             leader.state = LeaderState::Parting;
+            if let Some(guest) = self.guests.get_mut(id) {
+                guest.asked = false;
+            }
             self.actions.push_back(Action::RefuseLogin(*id, BUSY));
         }
     }
@@ -564,6 +603,8 @@ fn counted(sources: impl Iterator<Item = Source>) -> BTreeMap<Source, usize> {
 const SILENCE: Duration = Duration::from_secs(10);
 /// One source has at most one of so many parts of the leaders.
 const SHARES: usize = 4;
+/// So many connections of one source, of those in one place, are as good as one.
+const FEW: usize = 4;
 /// Each costs a descriptor and nothing else.
 const WAITING: usize = 1024;
 /// A client that needs to ask nobody is logged in by then.

@@ -311,6 +311,7 @@ impl Table {
                 self.note(note);
                 self.wait_for_session(uid, id, user, now);
             }
+            FromLeader::Tries => self.act(Action::Tries(id)),
             FromLeader::Stale => self.stale(id),
             FromLeader::Asks => {
                 if !std::mem::replace(&mut connection.asked_user, true) && connection.is_wanted() {
@@ -386,10 +387,14 @@ impl Table {
         self.forget(id);
     }
 
-    /// No leader could be had for this connection.
+    /// No leader could be had for this connection, or it may not keep the one that it has. That it leaves now is not held
+    /// against it.
     pub fn login_failed(&mut self, id: ConnectionId, text: Line) {
         if let Some(connection) = self.connections.get_mut(&id) {
             connection.leader = Leader::Gone;
+            if connection.outcome == Outcome::Left {
+                connection.outcome = Outcome::Unserved;
+            }
             self.refuse(id, text);
         }
     }

@@ -52,6 +52,8 @@ pub enum Action {
     },
     /// Get a leader for this connection; answered with [`Table::login_failed`] where there is none.
     OpenLeader(ConnectionId),
+    /// The leader of this connection has credentials to try.
+    Tries(ConnectionId),
     /// The leader of this connection waits for its user, not for PAM.
     Asks(ConnectionId),
     /// The user has answered.

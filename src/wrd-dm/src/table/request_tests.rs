@@ -10,7 +10,7 @@ use wrd_proto::leader::FromLeader;
 use wrd_proto::reconnect::Claim;
 use wrd_proto::session::FromSession;
 
-/// What a gate and the leader of its login may say, by the connection's stage. All of it once, Denied five times, Asks
+/// What a gate and the leader of its login may say, by the connection's stage. All of it once, Denied and Tries five times, Asks
 /// and Answered 64 times; the gate nothing after Failed.
 const ALLOWED: &[(&str, &str)] = &[
     ("Unsigned", "Sign Failed"),
@@ -21,7 +21,7 @@ const ALLOWED: &[(&str, &str)] = &[
     ("Disproven", "Failed"),
     ("Proven", "Screen OpenLogin Reconnect Failed"),
     ("Screen", "OpenLogin Failed"),
-    ("Login", "Screen Failed Denied Stale Asks Answered Authenticated Broken"),
+    ("Login", "Screen Failed Denied Stale Tries Asks Answered Authenticated Broken"),
     ("Starting", "Screen Failed SessionReady SessionFailed"),
     ("Waiting", "Screen Failed"),
     ("Attaching", "Screen Failed"),
@@ -74,7 +74,7 @@ impl Model {
     fn allows(&self, name: &'static str) -> bool {
         let row = ALLOWED.iter().find(|(stage, _)| *stage == self.stage).map_or("", |(_, row)| row);
         let most = match name {
-            "Denied" => 5,
+            "Denied" | "Tries" => 5,
             "Asks" | "Answered" => 64,
             _ => 1,
         };
@@ -175,6 +175,7 @@ fn every_word() -> Vec<Word> {
         Word::Gate(ToMonitor::Failed { stage: wrd_proto::gate::Stage::Tls, reason: text() }),
         Word::Leader(FromLeader::Denied { user: user(), text: text(), pause_ms: 2000 }),
         Word::Leader(FromLeader::Authenticated { uid: UID, user: user() }),
+        Word::Leader(FromLeader::Tries),
         Word::Leader(FromLeader::Asks),
         Word::Leader(FromLeader::Answered),
         Word::Leader(FromLeader::Stale),

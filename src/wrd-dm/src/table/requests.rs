@@ -62,6 +62,7 @@ pub fn of_leader(message: &FromLeader) -> &'static Rule<Stage> {
     match message {
         FromLeader::Denied { .. } => &DENIED,
         FromLeader::Authenticated { .. } => &AUTHENTICATED,
+        FromLeader::Tries => &TRIES,
         FromLeader::Stale => &STALE,
         FromLeader::Broken { .. } => &BROKEN,
         FromLeader::Asks => &ASKS,
@@ -99,6 +100,7 @@ const RELAYING: Rule<Stage> = rule("Relaying", |stage| matches!(stage, Stage::Li
 const FAILED: Rule<Stage> = rule("Failed", |stage| !matches!(stage, Stage::Relaying(_)), Times::Once);
 
 // A leader's.
+const TRIES: Rule<Stage> = rule("Tries", |stage| matches!(stage, Stage::Login), Times::AtMost(MAX_TRIES));
 const DENIED: Rule<Stage> = rule("Denied", |stage| matches!(stage, Stage::Login), Times::AtMost(MAX_TRIES));
 const AUTHENTICATED: Rule<Stage> = deciding("Authenticated", |stage| matches!(stage, Stage::Login), Times::Once);
 const STALE: Rule<Stage> = rule("Stale", |stage| matches!(stage, Stage::Login), Times::Once);

@@ -10,6 +10,7 @@ use super::*;
 use std::collections::{BTreeMap, BTreeSet};
 use wrd_proto::gate::{Returning, Security, SessionKey, Stage, ToMonitor};
 use wrd_proto::leader::FromLeader;
+use wrd_proto::login::MAX_QUESTIONS;
 use wrd_proto::reconnect::Claim;
 use wrd_proto::session::{AttachedClient, FromSession};
 
@@ -94,7 +95,9 @@ impl World {
                     self.table.cookie_made(uid, client, claim);
                 }
                 Action::Forget(proven) => self.forgotten.push(proven),
-                Action::Asks(id) | Action::Answered(id) => assert!(self.leaders.contains(&id), "{id} has no leader"),
+                Action::Tries(id) | Action::Asks(id) | Action::Answered(id) => {
+                    assert!(self.leaders.contains(&id), "{id} has no leader");
+                }
                 Action::OpenLeader(id) => {
                     assert!(self.signed.contains(&id), "{id} opens a login before TLS");
                     let proven = self.verdicts.get(&id).copied();

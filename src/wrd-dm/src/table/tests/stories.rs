@@ -178,12 +178,22 @@ fn a_request_out_of_its_stage_ends_the_connection() {
 #[test]
 fn what_this_machine_lacks_is_held_against_nobody() {
     let mut world = World::new();
-    let [ours, theirs] = [world.connect(), world.connect()];
+    let [ours, theirs, late, wrong] = [(); 4].map(|()| world.connect());
+    for id in [late, wrong] {
+        world.gate(id, sign());
+        world.gate(id, ToMonitor::OpenLogin);
+    }
+    world.leader(wrong, FromLeader::Denied { user: user(9), text: line("no"), pause_ms: 2000 });
     world.table.unserved(ours, "no descriptor is left");
     world.table.broken(theirs, "it shouts");
-    let outcome = |id| world.table.connection(id).map(Connection::outcome);
-    assert_eq!((outcome(ours), outcome(theirs)), (Some(Outcome::Unserved), Some(Outcome::Broken)));
+    world.table.login_failed(late, line("too many people are logging in"));
+    world.table.login_failed(wrong, line("too many people are logging in"));
+    let outcomes = [ours, theirs, late, wrong].map(|id| world.table.connection(id).unwrap().outcome());
+    assert_eq!(outcomes, [Outcome::Unserved, Outcome::Broken, Outcome::Unserved, Outcome::Denied]);
     world.settle();
+    for id in [late, wrong] {
+        world.gate_ends(id);
+    }
     assert!(world.gates.is_empty() && world.table.connections.is_empty());
 }
 
@@ -211,6 +221,24 @@ fn a_leader_that_denies_on_and_on_is_no_leader() {
     }
     world.leader(id, denied());
     assert!(!world.gates.contains(&id) && !world.leaders.contains(&id));
+}
+
+#[test]
+fn a_leader_that_asks_on_and_on_is_no_leader() {
+    for (last, words) in [(FromLeader::Asks, "Asks"), (FromLeader::Answered, "Answered")] {
+        let mut world = World::new();
+        let id = world.connect();
+        world.gate(id, sign());
+        world.gate(id, ToMonitor::Screen);
+        world.gate(id, ToMonitor::OpenLogin);
+        for _ in 0..MAX_QUESTIONS {
+            world.leader(id, FromLeader::Asks);
+            world.leader(id, FromLeader::Answered);
+            assert!(world.gates.contains(&id), "{words}");
+        }
+        world.leader(id, last);
+        assert!(!world.gates.contains(&id) && !world.leaders.contains(&id), "{words}");
+    }
 }
 
 #[test]
