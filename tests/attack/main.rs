@@ -27,7 +27,7 @@ fn main() -> ExitCode {
 
 /// The server as it is installed, but for a shorter time to log in, which one attack waits for. The one address
 /// of 198.18.44.0/23 is that of the test which needs an exempt source.
-const CONFIG: &str = "[limits]\nlogin_seconds = 30\n[admission]\nexempt = [\"198.18.44.1\"]\n";
+const CONFIG: &str = "[limits]\nlogin_seconds = 40\n[admission]\nexempt = [\"198.18.44.1\"]\n";
 
 fn prepare(machine: &Machine) -> anyhow::Result<()> {
     machine.write("/etc/wrd-dm/wrd-dm.toml.d/attack.toml", CONFIG)?;

@@ -13,6 +13,8 @@ mod callers;
 mod cert;
 mod cli;
 mod control;
+#[cfg(test)]
+mod deadline_tests;
 mod door;
 mod enrolment;
 mod gates;

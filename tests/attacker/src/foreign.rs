@@ -1,12 +1,14 @@
 //! One of each message that is said on some other channel than from a gate to its monitor.
 
 use serde::Serialize;
-use wrd_proto::gate::{NtlmVerdict, Returning, Security, SessionKey, Start, ToGate};
+use wrd_proto::control::{Enrolment, ErrorKind, Status, Target};
+use wrd_proto::gate::{NtlmVerdict, Returning, Security, SessionKey, Start};
+use wrd_proto::login::{Prompt, SessionChoice, Tone};
 use wrd_proto::reconnect::Cookie;
 use wrd_proto::session::{SessionInfo, State};
 use wrd_proto::transcript::{Progress, Transcript};
 use wrd_proto::{Address, Bytes, ConnectionId, Key, Line, Secret, Text, UserName};
-use wrd_proto::{control, leader, login, session, worker};
+use wrd_proto::{control, gate, leader, login, session, worker};
 use wrd_sys::channel::encode;
 
 #[derive(Clone)]
@@ -18,16 +20,122 @@ pub struct Message {
 
 /// All of them.
 pub fn messages() -> Vec<Message> {
-    [to_gates(), of_leaders(), of_logins(), of_sessions(), of_workers(), of_control()].concat()
+    let mut messages = of_channels();
+    messages.push(message("gate-worker-Transcript", &transcript()));
+    messages
 }
 
 fn message(name: &'static str, message: &impl Serialize) -> Message {
-    let bytes = encode(message).map(|frame| frame.to_vec()).unwrap_or_default();
+    let bytes = encode(message).expect("a message that fits a frame").to_vec();
     Message { name, bytes }
 }
 
-fn to_gates() -> Vec<Message> {
-    let start = Start {
+/// Every one of each kind, or this does not compile.
+macro_rules! every_message {
+    ($($way:literal: $module:ident::$kind:ident { $($message:ident $fields:tt,)* })*) => {
+        fn of_channels() -> Vec<Message> {
+            $(let _ = |message: $module::$kind| match message { $($module::$kind::$message { .. } => {})* };)*
+            vec![$($(message(concat!($way, "-", stringify!($message)), &$module::$kind::$message $fields),)*)*]
+        }
+    };
+}
+
+every_message! {
+    "monitor-gate": gate::ToGate {
+        Start { 0: start() },
+        Signature { 0: Bytes::try_from(vec![1; 70]).unwrap_or_default() },
+        NtlmChallenge { challenge: [1; 8] },
+        NtlmVerdict { 0: NtlmVerdict::Proven(SessionKey::new([1; 16])) },
+        Reconnect { 0: Returning::Granted },
+        Login {},
+        Link {},
+        Refused { 0: line() },
+    }
+    "monitor-leader": leader::ToLeader {
+        Begin { connection: CONNECTION, client: client(), proven: None, returning: Some(root()) },
+        StartSession {},
+        HandedOver {},
+        Refused { 0: line() },
+    }
+    "leader-monitor": leader::FromLeader {
+        Authenticated { uid: 0, user: root() },
+        SessionReady {},
+        SessionFailed { text: line() },
+        Denied { user: root(), text: line(), pause_ms: u16::MAX },
+        Stale {},
+        Broken { reason: line() },
+        Tries {},
+        Asks {},
+        Answered {},
+    }
+    "gate-leader": login::FromGate {
+        Credentials { user: root(), domain: UserName::default(), password: secret(), session: SessionChoice::Last },
+        Answer { 0: secret() },
+        Cancel {},
+    }
+    "leader-gate": login::FromLeader {
+        Denied { text: line(), may_retry: true },
+        Accepted {},
+        SessionFailed { text: line() },
+        Ask { kind: Prompt::Hidden, text: line() },
+        Tell { tone: Tone::Info, text: line() },
+    }
+    "monitor-session": session::ToSession {
+        Describe {},
+        Attach { connection: CONNECTION, client: client() },
+        Disconnect {},
+        Terminate {},
+        Cookie { connection: CONNECTION, cookie: cookie() },
+    }
+    "session-monitor": session::FromSession {
+        Description { 0: info() },
+        Attached { connection: CONNECTION },
+        AttachRefused { connection: CONNECTION, text: line() },
+        Changed { 0: info() },
+        Ending { reason: line() },
+        Left { connection: CONNECTION },
+    }
+    "leader-worker": worker::ToWorker {
+        Attach { connection: CONNECTION, client: client() },
+        Disconnect {},
+        Terminate {},
+        Cookie { connection: CONNECTION, cookie: cookie() },
+    }
+    "worker-leader": worker::FromWorker {
+        Ready { wayland_display: Text::truncated("wayland-1") },
+        Failed { text: line() },
+        Attached { connection: CONNECTION, width: 800, height: 600 },
+        Detached { connection: CONNECTION },
+        Ending { reason: line() },
+        Left { connection: CONNECTION },
+        Unusable {},
+    }
+    "wrdctl-monitor": control::Request {
+        List {},
+        Show { 0: Target::Uid(0) },
+        Disconnect { 0: Target::User(root()) },
+        Terminate { 0: Target::User(root()) },
+        TerminateAll {},
+        EnrolmentKey {},
+        Enrol { user: root(), sealed: Bytes::try_from(vec![1; 84]).unwrap_or_default() },
+        // With a name it is, to the byte, the last word of a gate.
+        Forget { user: None },
+        Enrolled {},
+        Status {},
+    }
+    "monitor-wrdctl": control::Response {
+        Session { 0: info() },
+        Done {},
+        Error { kind: ErrorKind::Internal, text: line() },
+        EnrolmentKey { 0: Text::truncated("a key") },
+        Enrolled { 0: Enrolment { user: root(), uid: Some(0), good: true } },
+        Listening { 0: Text::truncated("192.0.2.1:3389") },
+        Status { 0: status() },
+    }
+}
+
+fn start() -> Start {
+    Start {
         connection: CONNECTION,
         client: client(),
         host_name: Text::truncated("host"),
@@ -38,101 +146,27 @@ fn to_gates() -> Vec<Message> {
         login_deadline_ms: 1000,
         security: Security::Auto,
         sessions: Vec::new(),
-    };
-    let signature = Bytes::try_from(vec![1; 70]).unwrap_or_default();
-    let (progress, layout, pdus) = (Progress::Licensing, None, Vec::new());
-    let transcript = Transcript { security: 1, max_width: 1, max_height: 1, progress, layout, pdus };
-    vec![
-        message("monitor-gate-start", &ToGate::Start(start)),
-        message("monitor-gate-signature", &ToGate::Signature(signature)),
-        message("monitor-gate-ntlm-challenge", &ToGate::NtlmChallenge { challenge: [1; 8] }),
-        message("monitor-gate-ntlm-verdict", &ToGate::NtlmVerdict(NtlmVerdict::Proven(SessionKey::new([1; 16])))),
-        message("monitor-gate-reconnect", &ToGate::Reconnect(Returning::Granted)),
-        message("monitor-gate-login", &ToGate::Login),
-        message("monitor-gate-link", &ToGate::Link),
-        message("monitor-gate-refused", &ToGate::Refused(line())),
-        message("gate-worker-transcript", &transcript),
-    ]
-}
-
-fn of_leaders() -> Vec<Message> {
-    use leader::{FromLeader, ToLeader};
-    let returning = Some(root());
-    let begin = ToLeader::Begin { connection: CONNECTION, client: client(), proven: None, returning };
-    vec![
-        message("monitor-leader-begin", &begin),
-        message("monitor-leader-start-session", &ToLeader::StartSession),
-        message("monitor-leader-handed-over", &ToLeader::HandedOver),
-        message("monitor-leader-refused", &ToLeader::Refused(line())),
-        message("leader-monitor-authenticated", &FromLeader::Authenticated { uid: 0, user: root() }),
-        message("leader-monitor-stale", &FromLeader::Stale),
-        message("leader-monitor-session-ready", &FromLeader::SessionReady),
-        message("leader-monitor-session-failed", &FromLeader::SessionFailed { text: line() }),
-        message("leader-monitor-denied", &FromLeader::Denied { user: root(), text: line(), pause_ms: u16::MAX }),
-    ]
-}
-
-fn of_logins() -> Vec<Message> {
-    use login::{FromGate, FromLeader};
-    let mut messages = vec![
-        message("leader-gate-denied", &FromLeader::Denied { text: line(), may_retry: true }),
-        message("leader-gate-accepted", &FromLeader::Accepted),
-        message("leader-gate-session-failed", &FromLeader::SessionFailed { text: line() }),
-    ];
-    if let Ok(password) = Secret::new(b"password".to_vec()) {
-        let session = login::SessionChoice::Last;
-        let credentials = FromGate::Credentials { user: root(), domain: UserName::default(), password, session };
-        messages.push(message("gate-leader-credentials", &credentials));
     }
-    messages
 }
 
-fn of_sessions() -> Vec<Message> {
-    use session::{FromSession, ToSession};
-    vec![
-        message("monitor-session-describe", &ToSession::Describe),
-        message("monitor-session-attach", &ToSession::Attach { connection: CONNECTION, client: client() }),
-        message("monitor-session-cookie", &ToSession::Cookie { connection: CONNECTION, cookie: cookie() }),
-        message("monitor-session-disconnect", &ToSession::Disconnect),
-        message("monitor-session-terminate", &ToSession::Terminate),
-        message("session-monitor-description", &FromSession::Description(info())),
-        message("session-monitor-attached", &FromSession::Attached { connection: CONNECTION }),
-        message("session-monitor-attach-refused", &FromSession::AttachRefused { connection: CONNECTION, text: line() }),
-        message("session-monitor-changed", &FromSession::Changed(info())),
-        message("session-monitor-left", &FromSession::Left { connection: CONNECTION }),
-        message("session-monitor-ending", &FromSession::Ending { reason: line() }),
-    ]
+fn transcript() -> Transcript {
+    let (progress, layout, pdus) = (Progress::Licensing, None, Vec::new());
+    Transcript { security: 1, max_width: 1, max_height: 1, progress, layout, pdus }
 }
 
-fn of_workers() -> Vec<Message> {
-    use worker::{FromWorker, ToWorker};
-    let attached = FromWorker::Attached { connection: CONNECTION, width: 800, height: 600 };
-    vec![
-        message("leader-worker-attach", &ToWorker::Attach { connection: CONNECTION, client: client() }),
-        message("leader-worker-cookie", &ToWorker::Cookie { connection: CONNECTION, cookie: cookie() }),
-        message("leader-worker-disconnect", &ToWorker::Disconnect),
-        message("leader-worker-terminate", &ToWorker::Terminate),
-        message("worker-leader-ready", &FromWorker::Ready { wayland_display: Text::truncated("wayland-1") }),
-        message("worker-leader-failed", &FromWorker::Failed { text: line() }),
-        message("worker-leader-attached", &attached),
-        message("worker-leader-detached", &FromWorker::Detached { connection: CONNECTION }),
-        message("worker-leader-left", &FromWorker::Left { connection: CONNECTION }),
-        message("worker-leader-ending", &FromWorker::Ending { reason: line() }),
-    ]
+fn status() -> Status {
+    Status {
+        version: Text::truncated("1.0"),
+        security: Security::Auto,
+        fingerprint: Text::truncated("00:01"),
+        sessions: 1,
+        connected: 1,
+        enrolled: Some(1),
+    }
 }
 
-fn of_control() -> Vec<Message> {
-    use control::{ErrorKind, Request, Response, Target};
-    vec![
-        message("wrdctl-monitor-list", &Request::List),
-        message("wrdctl-monitor-show", &Request::Show(Target::Uid(0))),
-        message("wrdctl-monitor-disconnect", &Request::Disconnect(Target::User(root()))),
-        message("wrdctl-monitor-terminate", &Request::Terminate(Target::User(root()))),
-        message("wrdctl-monitor-terminate-all", &Request::TerminateAll),
-        message("monitor-wrdctl-session", &Response::Session(info())),
-        message("monitor-wrdctl-done", &Response::Done),
-        message("monitor-wrdctl-error", &Response::Error { kind: ErrorKind::Internal, text: line() }),
-    ]
+fn secret() -> Secret {
+    Secret::new(b"password".to_vec()).expect("a short password")
 }
 
 fn cookie() -> Cookie {
