@@ -336,17 +336,13 @@ impl Admission {
             }
             return;
         };
-        if let Some(guest) = self.guests.get_mut(&id) {
-            guest.asked = false;
-        }
-        (leader.heard, leader.rests_until) = (now, now + pause.min(PAUSE));
-        if leader.state != LeaderState::Parting {
-            leader.state = if leader.rests_until > now { LeaderState::Resting } else { LeaderState::Denied };
-        }
+        leader.rests_until = now + pause.min(PAUSE);
+        let state = if leader.rests_until > now { LeaderState::Resting } else { LeaderState::Denied };
         // Its connection may be gone: who does not wait for the answer is not spared for that.
         if !leader.exempt {
             self.sources.punish(leader.source, Offence::Denied, &self.rules.admission, now);
         }
+        self.turn(id, state, now);
         self.serve_line(now);
     }
 
@@ -377,6 +373,7 @@ impl Admission {
         self.turn(id, LeaderState::Trying, now);
     }
 
+    /// What a leader is busy with from now on. One that is ending stays so.
     fn turn(&mut self, id: ConnectionId, state: LeaderState, now: Instant) {
         let Some(leader) = self.leaders.get_mut(&id).filter(|leader| leader.state != LeaderState::Parting) else {
             return;
@@ -527,14 +524,11 @@ impl Admission {
         let parting = parting.chain(&self.ended).filter(|leader| of(leader)).count();
         for _ in parting..wanted {
             let held = self.held();
-            let idle = self.leaders.iter_mut().filter(|(_, leader)| of(leader) && leader.is_idle(now));
+            let idle = self.leaders.iter().filter(|(_, leader)| of(leader) && leader.is_idle(now));
             let longest = idle.max_by_key(|(_, leader)| (held.get(&leader.source).copied(), Reverse(leader.heard)));
-            let Some((id, leader)) = longest else { return };
-            leader.state = LeaderState::Parting;
-            if let Some(guest) = self.guests.get_mut(id) {
-                guest.asked = false;
-            }
-            self.actions.push_back(Action::RefuseLogin(*id, BUSY));
+            let Some(id) = longest.map(|(id, _)| *id) else { return };
+            self.turn(id, LeaderState::Parting, now);
+            self.actions.push_back(Action::RefuseLogin(id, BUSY));
         }
     }
 
