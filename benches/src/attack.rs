@@ -14,7 +14,8 @@ use wrd_tests::processes::count;
 use wrd_tests::rogue::Rogue;
 use wrd_tests::strangers::{Attack, Street};
 
-const ROUNDS: usize = 10;
+/// How often each attack comes, where nothing else is asked for.
+pub const ROUNDS: usize = 10;
 /// In each round, and between two of them as often as it takes to see that the attack still goes on.
 const KEYS: u32 = 40;
 const AT_ONCE: u32 = 10;
@@ -99,15 +100,15 @@ pub fn names() -> Vec<&'static str> {
 }
 
 /// Key presses during each kind of attack that is wanted.
-pub fn keys(machine: &Machine, wanted: impl Fn(&str) -> bool) -> anyhow::Result<Value> {
+pub fn keys(machine: &Machine, rounds: usize, wanted: impl Fn(&str) -> bool) -> anyhow::Result<Value> {
     let kinds: Vec<Kind> = kinds().into_iter().filter(|kind| wanted(kind.name)).collect();
     let mut desk = Desk::take(machine)?;
     desk.set_apart()?;
     let mut front = Front { machine, street: STREET };
     let mut found: Vec<Found> = kinds.iter().map(|_| Found::default()).collect();
-    for round in 0..ROUNDS {
+    for round in 0..rounds {
         for (kind, found) in kinds.iter().zip(&mut found) {
-            eprintln!("bench: key presses during attacks, round {} of {ROUNDS}, {}", round + 1, kind.name);
+            eprintln!("bench: key presses during attacks, round {} of {rounds}, {}", round + 1, kind.name);
             found.quiet.extend(desk.press(KEYS, PAUSE)?);
             front.attack(kind, &mut desk, found)?;
         }

@@ -1,7 +1,7 @@
 //! What can be measured, and what of it the command line asks for.
 
 use crate::{answers, attack, half_open, keys, login, screen, visitors};
-use anyhow::bail;
+use anyhow::{Context, bail};
 use serde_json::Value;
 use wrd_tests::machine::Machine;
 
@@ -16,32 +16,37 @@ pub const PARTS: &[(&str, Measure)] = &[
     ("pre-login", |machine, _| visitors::memory(machine)),
     ("half-open", |machine, _| half_open::logins(machine)),
     ("answers", |machine, _| answers::times(machine)),
-    ("attack", |machine, wanted| attack::keys(machine, |kind| wanted.wants_attack(kind))),
+    ("attack", |machine, wanted| attack::keys(machine, wanted.rounds, |kind| wanted.wants_attack(kind))),
 ];
 /// What several parts are called together: those that are about strangers.
 const DOOR: (&str, &[&str]) = ("door", &["pre-login", "half-open", "answers", "attack"]);
 
-/// What the command line asks for: parts, or `attack=KIND`; all without a word.
+/// What the command line asks for: parts, or `attack=KIND`; all without a word. `rounds=N` is how often each attack comes.
 pub struct Wanted {
     parts: Vec<String>,
     attacks: Vec<String>,
+    rounds: usize,
 }
 
 impl Wanted {
     pub fn from_args() -> anyhow::Result<Self> {
-        let mut wanted = Self { parts: Vec::new(), attacks: Vec::new() };
+        let mut wanted = Self { parts: Vec::new(), attacks: Vec::new(), rounds: attack::ROUNDS };
         for word in std::env::args().skip(1) {
             match word.split_once('=') {
                 Some(("attack", kind)) if attack::names().contains(&kind) => {
                     wanted.parts.push("attack".into());
                     wanted.attacks.push(kind.into());
                 }
+                Some(("rounds", number)) => {
+                    wanted.rounds =
+                        number.parse().ok().filter(|n| *n > 0).with_context(|| format!("no number: {word}"))?;
+                }
                 None if word == DOOR.0 => wanted.parts.extend(DOOR.1.iter().map(|part| (*part).into())),
                 None if PARTS.iter().any(|(name, _)| *name == word) => wanted.parts.push(word),
                 _ => {
                     let parts: Vec<_> = PARTS.iter().map(|(name, _)| *name).collect();
                     let (parts, kinds) = (parts.join(", "), attack::names().join(", "));
-                    bail!("{word} is neither a part ({parts}, {}) nor attack=KIND ({kinds})", DOOR.0);
+                    bail!("{word} is neither a part ({parts}, {}) nor attack=KIND ({kinds}) nor rounds=N", DOOR.0);
                 }
             }
         }
