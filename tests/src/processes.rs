@@ -72,16 +72,6 @@ pub fn anonymous(process: &Path) -> Option<u64> {
     Some(field(&status, "RssAnon:")).filter(|size| *size > 0)
 }
 
-/// How far a process stands behind others, and its session, where the kernel weighs those: steps of niceness.
-pub fn niceness(process: &Path) -> anyhow::Result<(i64, Option<i64>)> {
-    let stat = fs::read_to_string(process.join("stat"))?;
-    // proc_pid_stat(5): from its third field on, behind a name that may hold anything.
-    let own = stat.rsplit_once(") ").and_then(|(_, fields)| fields.split(' ').nth(16));
-    let session = fs::read_to_string(process.join("autogroup")).unwrap_or_default();
-    let session = session.split_once(" nice ").map(|(_, niceness)| niceness.trim().parse()).transpose()?;
-    Ok((own.context("no niceness")?.parse()?, session))
-}
-
 /// How many descriptors a process has open.
 pub fn descriptors(process: &Path) -> anyhow::Result<usize> {
     Ok(fs::read_dir(process.join("fd"))?.count())

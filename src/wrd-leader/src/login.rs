@@ -45,7 +45,7 @@ pub fn run(options: &Options, deadlines: Deadlines) -> anyhow::Result<()> {
     let monitor = settle()?;
     // Whoever is to be authenticated is a stranger, and what that costs theirs. The listener has put us there already.
     let place = Place::of_parent().context("cannot ask for the place to return to")?;
-    place.of_strangers().and_then(|place| place.take_with_session()).context("cannot take the place of strangers")?;
+    place.of_strangers().and_then(|place| place.take()).context("cannot take the place of strangers")?;
     let authority = options.authority()?;
     deadlines.arm_backstop();
 
@@ -53,7 +53,7 @@ pub fn run(options: &Options, deadlines: Deadlines) -> anyhow::Result<()> {
     let _span = tracing::info_span!("login", connection = %login.connection, client = %login.client).entered();
     let Some((mut admission, choice)) = login.admit(&authority)? else { return Ok(()) };
     alarm::cancel();
-    place.take_with_session().context("cannot leave the place of strangers")?;
+    place.take().context("cannot leave the place of strangers")?;
     let account = &admission.account;
     tracing::info!(user = %account.name, uid = account.uid, "authenticated");
 

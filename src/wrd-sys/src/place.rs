@@ -4,15 +4,13 @@
 //! Niceness alone does not do. The kernel weighs it within a group of processes only (a control group, or a session
 //! where it groups by those), and a key press passes a dozen processes of several groups, each of which may have to
 //! wait for the end of a stranger's slice. So strangers work in long slices, which the kernel (from Linux 6.12 on)
-//! lets everybody cut short who has shorter ones, there are processors that they never run on, and those that lead a
-//! session weigh no more as a session than they do within it.
+//! lets everybody cut short who has shorter ones, and there are processors that they never run on.
 
 use nix::errno::Errno;
 use nix::libc::{self, SCHED_BATCH, SYS_sched_getattr, SYS_sched_setattr, sched_attr};
-use nix::unistd::{Pid, getpid, getppid, getsid};
-use rustix::fs::{Mode, OFlags};
+use nix::unistd::{Pid, getppid};
 use rustix::thread::{CapabilitySet, CpuSet, capabilities, sched_getaffinity, sched_setaffinity};
-use std::io::{self, Cursor, Write};
+use std::io;
 
 /// How urgent a process is, and on which processors it runs.
 #[derive(Clone, Debug)]
@@ -20,8 +18,6 @@ pub struct Place {
     schedule: Schedule,
     /// Nothing where the kernel knows more than fit here.
     processors: Option<CpuSet>,
-    /// The niceness of a session that is there with its leader (sched(7), "The autogroup feature"); 0 is a new one's.
-    session: i32,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -56,44 +52,28 @@ impl Place {
 
     fn of(process: Pid) -> io::Result<Self> {
         let processors = sched_getaffinity(rustix::process::Pid::from_raw(process.as_raw())).ok();
-        Ok(Self { schedule: Schedule::of(process)?, processors, session: 0 })
+        Ok(Self { schedule: Schedule::of(process)?, processors })
     }
 
     /// The one for strangers behind this one.
     pub fn of_strangers(&self) -> io::Result<Self> {
         // Lower niceness takes a capability, and everyone has to come back.
         let may_return = capabilities(None)?.effective.contains(CapabilitySet::SYS_NICE);
-        let session = if may_return { BEHIND } else { 0 };
-        let schedule = Schedule { niceness: self.schedule.niceness + session, ..self.of_patient().schedule };
-        Ok(Self { schedule, processors: self.processors.as_ref().map(upper_half), session })
+        let niceness = self.schedule.niceness + if may_return { BEHIND } else { 0 };
+        let schedule = Schedule { niceness, ..self.of_patient().schedule };
+        Ok(Self { schedule, processors: self.processors.as_ref().map(upper_half) })
     }
 
     /// The same but for a process that others need not wait for: it does not interrupt them, they may interrupt it.
     pub fn of_patient(&self) -> Self {
         // Of a real-time process's place the priority would be wrong.
         let schedule = Schedule { policy: SCHED_BATCH as u32, priority: 0, slice: LONG_SLICE, ..self.schedule };
-        Self { schedule, ..self.clone() }
+        Self { schedule, processors: self.processors }
     }
 
     /// Puts this process there. Allocates nothing.
     pub fn take(&self) -> io::Result<()> {
         self.give(Pid::from_raw(0))
-    }
-
-    /// The same for a process that may lead a session: that comes along. Allocates nothing.
-    pub fn take_with_session(&self) -> io::Result<()> {
-        self.take()?;
-        if getsid(None)? != getpid() {
-            return Ok(());
-        }
-        let mut text = Cursor::new([0; 12]);
-        write!(text, "{}", self.session)?;
-        let text = text.get_ref().get(..text.position() as usize).unwrap_or_default();
-        // Not every kernel weighs sessions, not every /proc is there to be written to, and whoever may not administer
-        // the machine is told to try again where others have just asked for the same. It is no reason not to work.
-        let _ = rustix::fs::open(c"/proc/self/autogroup", OFlags::WRONLY | OFlags::CLOEXEC, Mode::empty())
-            .and_then(|file| rustix::io::write(file, text));
-        Ok(())
     }
 
     /// Puts a process there that has one thread. Where none of the place's processors is there any more, which is what a
@@ -184,7 +164,7 @@ mod tests {
     #[test]
     fn who_is_patient_has_no_real_time_priority() {
         let schedule = Schedule { policy: libc::SCHED_RR as u32, niceness: 0, priority: 5, slice: 0 };
-        let place = Place { schedule, processors: None, session: 0 };
+        let place = Place { schedule, processors: None };
         for patient in [place.of_patient(), place.of_strangers().unwrap()] {
             assert_eq!((patient.schedule.policy, patient.schedule.priority), (SCHED_BATCH as u32, 0));
         }

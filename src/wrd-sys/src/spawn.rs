@@ -114,10 +114,8 @@ impl Program {
                 if own_session {
                     crate::process::begin_session()?;
                 }
-                match &place {
-                    Some(place) if own_session => place.take_with_session()?,
-                    Some(place) => place.take()?,
-                    None => {}
+                if let Some(place) = &place {
+                    place.take()?;
                 }
                 if let Some((uid, gid)) = uid_gid {
                     crate::harden::become_user(uid, gid)?;
